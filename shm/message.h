@@ -1,0 +1,146 @@
+#pragma once
+
+// The messages between tach-supervisor and the Python processes it drives, in one fixed-width envelope.
+//
+// A message is a MessageHead followed by `strings` byte strings, each a little-endian u32 length and its bytes. What
+// `item`, `a`, `b`, `t0`, `t1` and the strings mean depends on the kind and is written beside it below. `item` is always
+// an index into the session's items in pytest's final collection order. Times are nanoseconds; starts are CLOCK_MONOTONIC,
+// so that a test that freezes Python's clocks cannot skew them.
+//
+// Version: both sides are built from this file, but harness and executables can be installed apart; the reader refuses
+// any other kMessageVersion with an error that says so.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace tach::shm {
+
+inline constexpr std::uint16_t kMessageVersion = 1;
+inline constexpr std::uint32_t kNoItem = 0xffffffff;
+
+// Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
+// several times over (sections, text for JSON); the rest is room. 4096 strings: an order of magnitude over any kind.
+inline constexpr std::uint32_t kMaxMessageBytes = 1U << 30;
+inline constexpr std::uint32_t kMaxMessageStrings = 4096;
+
+enum class Kind : std::uint16_t {
+    // --- supervisor -> zygote and bases -------------------------------------------------------------------------
+    kForkController = 1,  // the new process's descriptors follow on the Unix socket (memfd, 2 eventfds, socket)
+    kForkWorker = 2,      // a: worker number, b: attempt (how many processes had this number before); descriptors follow
+    kForkBase = 3,        // item: the item whose session fixtures are set up, a: base number; descriptors follow
+    kReap = 4,            // a: pid of a direct child that was seen to end; answered by kReaped
+    kFinish = 5,          // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
+    kResume = 6,          // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
+    kModules = 7,         // asks for kModuleFiles
+
+    // --- supervisor -> worker -----------------------------------------------------------------------------------
+    kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices
+
+    // --- supervisor -> controller: kLogStart .. kDone of one item after the other, in collection order, and then
+    kEnd = 32,   // a: EndReason, b: 0; [lines] for tach's own summary section
+    kCrash = 33, // item, a: signal, b: exit status; [message, stdout, stderr, stack]
+
+    // --- any process -> supervisor ------------------------------------------------------------------------------
+    kHello = 64,    // a: pid, b: Role; [interpreter version, pytest version, executable, rootdir, cache dir ("" if off)]
+    kOutput = 65,   // a: Stage; [text]: the terminal reporter's output
+    kProblem = 66,  // a: exit code it will end with; [text]: one line about a user's mistake, or our own traceback
+    kReaped = 67,   // a: pid, b: wait status as waitpid(2) gives it
+    kBaseReady = 68,  // a: base number, b: 1 if live; [why it is live]
+
+    // --- zygote -> supervisor -----------------------------------------------------------------------------------
+    kItem = 80,  // item, a: unit + 1 (0: stands alone), b: ItemFlags, t0: base number; [nodeid, file, session fixtures]
+    kCollected = 81,  // item: number of items, a: maxfail (0: none), b: SessionFlags, t0: deselected, t1: workers asked for
+                      // in addopts (-n of xdist; 0: not asked)
+    kSolo = 82,       // [why]: the session runs in this process, nothing is forked
+    kModuleFiles = 83,  // [file ...]: project files that the interpreter has loaded, and conftest files
+
+    // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
+    kStarted = 96,   // item, a: Mode, t0: when
+    kLogStart = 97,  // item                                  these four are passed on to the controller unchanged
+    kReport = 98,    // item, a: Phase, b: ReportFlags, t0: start, t1: duration; [pickle, category, message, and if JSON was
+                     // asked for: longrepr, stdout, stderr]
+    kWarning = 99,   // item or kNoItem; [pickle]
+    kLogFinish = 100,  // item
+    kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
+    kDone = 102,       // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note]
+    kCrashed = 103,    // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
+    kExit = 104,       // item, a: 1 KeyboardInterrupt, 2 pytest.exit; [pickle]: the session must end after this item
+    kRunDone = 105,    // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced
+    kRetired = 106,    // nothing is left to finalise, the process exits next
+    kTeardown = 107,   // [text]: output or failure of a session fixture's teardown that no item can be charged with
+    kLive = 108,       // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
+};
+
+enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };
+enum class Stage : std::uint32_t { kHeader = 0, kProgress = 1, kSummary = 2 };
+enum class Phase : std::uint32_t { kSetup = 0, kCall = 1, kTeardown = 2, kOther = 3 };
+enum class Mode : std::uint32_t { kSnapshot = 0, kFork = 1, kShared = 2 };
+enum class EndReason : std::uint32_t { kComplete = 0, kStopped = 1, kInterrupted = 2 };
+
+enum RunFlags : std::uint32_t {
+    kRunShared = 1U << 0,  // one process, no rewinding, pytest's own order: a second opinion or a live layer
+    kRunRerun = 1U << 1,   // a second opinion: outcomes are compared, not reported
+};
+
+enum ItemFlags : std::uint32_t {
+    kItemDynamic = 1U << 0,   // may ask for fixtures at run time: never split from its module
+    kItemNoRerun = 1U << 1,   // carries the no_rerun mark
+    kItemOwnWorker = 1U << 2, // session fixtures asked for at run time: all such items go to one worker
+};
+
+enum SessionFlags : std::uint32_t {
+    kSessionStepwise = 1U << 0,   // the first failure stops the run
+    kSessionJson = 1U << 1,
+    kSessionSplitWide = 1U << 2,  // the suite says it is parallel: session fixtures once per worker, as xdist has it
+};
+
+enum ReportFlags : std::uint32_t {
+    kReportFailed = 1U << 0,
+    kReportSkipped = 1U << 1,
+    kReportXfail = 1U << 2,     // has wasxfail: xfailed when skipped, xpassed when passed
+    kReportByMark = 1U << 3,    // the outcome is decided by the item's marks alone
+    kReportStrict = 1U << 4,    // strict xpass
+};
+
+enum DoneFlags : std::uint32_t {
+    kDoneKept = 1U << 0,        // a wide fixture was set up during the test: the rest of its scope runs shared
+    kDoneShouldStop = 1U << 1,  // extras carry shouldstop or shouldfail
+};
+
+struct MessageHead {
+    std::uint16_t kind;
+    std::uint16_t version;
+    std::uint32_t item;
+    std::uint32_t a;
+    std::uint32_t b;
+    std::int64_t t0;
+    std::int64_t t1;
+    std::uint32_t strings;
+    std::uint32_t bytes;  // of everything after the head
+};
+static_assert(std::is_trivially_copyable_v<MessageHead> && sizeof(MessageHead) == 40);
+static_assert(offsetof(MessageHead, t0) == 16 && offsetof(MessageHead, strings) == 32);
+
+// A message in memory. `strings` views the bytes of whoever made it: `body` for a received one.
+struct Message {
+    MessageHead head{};
+    std::vector<std::string_view> strings;
+    std::vector<std::byte> body;  // owned bytes of a received message; empty in one that is about to be sent
+
+    Message() = default;
+    Message(Message&&) = default;
+    Message& operator=(Message&&) = default;
+    Message(const Message&) = delete;  // the views would point into the other's body
+    Message& operator=(const Message&) = delete;
+
+    [[nodiscard]] Kind kind() const { return static_cast<Kind>(head.kind); }
+    // The i-th string, or an empty one: a short message from a hostile sender must not be an out-of-range access.
+    [[nodiscard]] std::string_view string(std::size_t i) const { return i < strings.size() ? strings[i] : ""; }
+};
+
+}  // namespace tach::shm
