@@ -69,8 +69,9 @@ enum class Kind : std::uint16_t {
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
     kDone = 102,       // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note]
     kCrashed = 103,    // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
-    kExit = 104,       // item, a: 1 KeyboardInterrupt, 2 pytest.exit; [pickle]: the session must end after this item
-    kRunDone = 105,    // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced
+    kExit = 104,       // item, a: 1 KeyboardInterrupt, 2 pytest.exit; [pickle]: the session must end with this item
+    kRunDone = 105,    // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
+                       // b: 1 if the run ended early, by kExit
     kRetired = 106,    // nothing is left to finalise, the process exits next
     kTeardown = 107,   // [text]: output or failure of a session fixture's teardown that no item can be charged with
     kLive = 108,       // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
@@ -110,6 +111,7 @@ enum ReportFlags : std::uint32_t {
 enum DoneFlags : std::uint32_t {
     kDoneKept = 1U << 0,        // a wide fixture was set up during the test: the rest of its scope runs shared
     kDoneShouldStop = 1U << 1,  // extras carry shouldstop or shouldfail
+    kDoneHeld = 1U << 2,        // a layer is popped next and may add a kAmend; a second kDone without this flag follows
 };
 
 struct MessageHead {
