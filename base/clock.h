@@ -1,0 +1,18 @@
+#pragma once
+
+// The one clock tach measures with: CLOCK_MONOTONIC, in nanoseconds. Tests that freeze Python's clocks do not
+// reach it.
+
+#include <cstdint>
+
+namespace tach::base {
+
+inline constexpr std::int64_t kNsPerMs = 1'000'000;
+inline constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+
+[[nodiscard]] std::int64_t monotonic_ns();
+
+// Sleeps that long, or less if a signal handler ran.
+void sleep_ns(std::int64_t duration);
+
+}  // namespace tach::base
