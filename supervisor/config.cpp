@@ -291,6 +291,15 @@ base::Result<Config> load_named(const fs::path& cwd, const std::string& option) 
 
 }  // namespace
 
+std::vector<std::string> config_keys() {
+    std::vector<std::string> names;
+    for (const Key& key : kKeys) {
+        names.push_back(key.table.empty() ? std::string(key.name)
+                                          : fmt::format("{}.{}", key.table, key.name));
+    }
+    return names;
+}
+
 base::Result<Config> read_tach_toml(const std::string& text, const std::string& shown) {
     const auto table = parse(text, shown);
     if (!table) return base::fail(table.error());

@@ -49,7 +49,10 @@ struct Config {
 // tach.toml wins where one directory has both. A Config without a file when there is none.
 base::Result<Config> load_config(const std::filesystem::path& cwd, const std::optional<std::string>& option);
 
-// The same from a text. `shown` is how error texts and places name the file.
+// Every key: "workers", "second_opinion.enabled".
+std::vector<std::string> config_keys();
+
+// The same as load_config from a text. `shown` is how error texts and places name the file.
 base::Result<Config> read_tach_toml(const std::string& text, const std::string& shown);
 
 // Empty when the text has no [tool.tach]. A file that is not TOML at all is pytest's to refuse, and yields

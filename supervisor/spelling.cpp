@@ -29,7 +29,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::optional<std::string_view> nearest_word(std::string_view word, std::span<const std::string_view> known) {
     std::optional<std::string_view> nearest;
-    std::size_t best = (word.size() + 2) / 3 + 1;
+    std::size_t best = std::max<std::size_t>(word.size() / 3, 1) + 1;
     for (const std::string_view candidate : known) {
         const std::size_t distance = edit_distance(word, candidate);
         if (distance < best) {
