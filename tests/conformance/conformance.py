@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Runs pytest and tach on the same project and prints every difference.
+
+    conformance.py compare --tach PATH [--python EXE] PROJECT [ARGS...]    one project
+    conformance.py selftest                     is every kind of difference printed?
+    conformance.py fetch [--suites a,b]         download the suites of real projects
+    conformance.py all --tach PATH              our own suite and all six, on every python and pytest
+    conformance.py quick --tach PATH            the same, small enough for CI
+
+Exits 0 without differences, 1 with, 2 if it could not run. `all` and `quick` end with `N passed, N failed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from job import Job, run_job
+from matrix import Combination, Settings, own_combinations, real_combinations, run_all
+from process import HarnessError
+from pythons import PYTESTS, Python, describe, discover, environment
+from selftest import selftest
+from subject import Tach
+from suites import default_cache, fetch, load_suites, select_suites
+
+QUICK_SUITES = "pluggy,more-itertools"
+
+say = partial(print, flush=True)
+
+
+def main() -> int:
+    """Run a command; return the exit code."""
+    options, args = _split(sys.argv[1:])
+    try:
+        return COMMANDS[options.command](options, args)
+    except HarnessError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
+
+
+def _split(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Parse the options; what follows `--`, and for `compare` the project, is for the runners."""
+    ours, _, theirs = "\0".join(argv).partition("\0--\0")
+    options, unknown = _parser().parse_known_args(ours.split("\0") if ours else [])
+    if unknown and options.command != "compare":
+        _parser().error(f"unknown arguments: {' '.join(unknown)}")
+    return options, unknown + (theirs.split("\0") if theirs else [])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in COMMANDS:
+        command = commands.add_parser(name, allow_abbrev=False)
+        command.add_argument("--cache", type=Path, default=default_cache(), help="downloads and environments")
+        if name in ("compare", "all", "quick"):
+            _add_tach(command)
+        if name != "fetch":
+            command.add_argument("--python", action="append", default=[], metavar="EXE")
+            command.add_argument("--pytest", action="append", default=[], metavar="VERSION")
+        if name in ("all", "quick", "fetch"):
+            everything = ",".join(load_suites())
+            command.add_argument("--suites", default=QUICK_SUITES if name == "quick" else everything)
+        if name in ("all", "quick"):
+            command.add_argument("--own", default="", metavar="PART", help="only our own cases so named")
+        if name == "compare":
+            command.add_argument("project", type=Path)
+    return parser
+
+
+def _add_tach(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--tach", type=Path, required=True, help="path of tach-supervisor")
+    command.add_argument("--tach-arg", action="append", default=[], help="given to tach alone, repeatable")
+    command.add_argument("--no-replay", action="store_true", help="do not compare what plugins see")
+
+
+def _tach(options: argparse.Namespace) -> Tach:
+    executable: Path = options.tach.resolve()
+    if not executable.is_file():
+        raise HarnessError(f"{executable}: no such program")
+    return Tach(executable, tuple(options.tach_arg))
+
+
+def _pythons(options: argparse.Namespace) -> list[Python]:
+    named = [describe(executable) for executable in options.python]
+    if None in named:
+        raise HarnessError(f"--python: not a usable Python 3.10 or later: {' '.join(options.python)}")
+    found = [python for python in named if python is not None] or discover()
+    if not found:
+        raise HarnessError("no Python 3.10 or later with venv found with pyenv or on PATH")
+    return found
+
+
+def _compare(options: argparse.Namespace, args: list[str]) -> int:
+    """Compare on one project; the interpreter given must have what the project needs."""
+    python = Path(options.python[0] if options.python else sys.executable).absolute()
+    job = Job(options.project, python, (tuple(args),), replay=not options.no_replay)
+    verdict = run_job(job, _tach(options))
+    for line in verdict.lines():
+        say(line)
+    say(f"{verdict.tests} tests, {len(verdict.differences)} differences")
+    return 1 if verdict.differences else 0
+
+
+def _selftest(options: argparse.Namespace, args: list[str]) -> int:
+    versions = options.pytest or [PYTESTS[-1]]
+    pythons = _pythons(options)[-1:]
+    failures = 0
+    for python in pythons:
+        for version in versions:
+            failures += selftest(environment(options.cache, python, version, ()), say)
+    return 1 if failures else 0
+
+
+def _fetch(options: argparse.Namespace, args: list[str]) -> int:
+    for suite in select_suites(options.suites.split(",")):
+        _, project = fetch(suite, options.cache)
+        say(f"{suite.name} {suite.version}: {project}")
+    return 0
+
+
+def _all(options: argparse.Namespace, args: list[str]) -> int:
+    """Run everything on every interpreter with every pytest."""
+    pairs = [(python, pytest) for python in _pythons(options) for pytest in options.pytest or PYTESTS]
+    return _run(options, args, pairs, pairs)
+
+
+def _quick(options: argparse.Namespace, args: list[str]) -> int:
+    """Run the self test, our own suite on three pairs, real suites on two: old with old, new with new."""
+    if _selftest(options, args):
+        return 1
+    pythons, versions = _pythons(options), options.pytest or list(PYTESTS)
+    ends = [(pythons[0], versions[0]), (pythons[-1], versions[-1])]
+    middle = [(pythons[-1], version) for version in versions[1:-1]]
+    return _run(options, args, list(dict.fromkeys(ends + middle)), list(dict.fromkeys(ends)))
+
+
+def _run(
+    options: argparse.Namespace,
+    args: list[str],
+    own: list[tuple[Python, str]],
+    real: list[tuple[Python, str]],
+) -> int:
+    settings = Settings(_tach(options), options.cache.resolve(), not options.no_replay, tuple(args))
+    suites = select_suites(list(filter(None, options.suites.split(","))))
+    combinations: list[Combination] = own_combinations(own, options.own) + real_combinations(suites, real)
+    return 1 if run_all(combinations, settings, say) else 0
+
+
+COMMANDS = {"compare": _compare, "selftest": _selftest, "fetch": _fetch, "all": _all, "quick": _quick}
+
+if __name__ == "__main__":
+    sys.exit(main())

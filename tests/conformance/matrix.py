@@ -1,0 +1,102 @@
+"""Runs combinations of suite, interpreter and pytest version, and prints them as a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from job import Job, Verdict, run_job
+from own import OwnCase, load_cases, run_case
+from process import HarnessError
+from pythons import Python, environment
+from subject import Tach
+from suites import Suite, fetch, load_suites
+
+# A suite that is wholly wrong would bury the others; the number of differences is always told.
+SHOWN = 40
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all combinations share."""
+
+    tach: Tach
+    cache: Path
+    replay: bool = True
+    extra_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One line of the table: a suite on an interpreter with a pytest."""
+
+    suite: Suite | OwnCase
+    python: Python
+    pytest: str
+
+    @property
+    def label(self) -> str:
+        """Return the name of the suite in the table."""
+        return self.suite.name if isinstance(self.suite, Suite) else f"own/{self.suite.name}"
+
+    def run(self, settings: Settings) -> Verdict:
+        """Prepare the environment, run both sides, compare."""
+        if isinstance(self.suite, OwnCase):
+            requirements = list(self.suite.requirements)
+            executable = environment(settings.cache, self.python, self.pytest, requirements)
+            return run_case(self.suite, executable, settings.tach)
+        _, project = fetch(self.suite, settings.cache)
+        executable = environment(settings.cache, self.python, self.pytest, _all_requirements(settings.cache))
+        steps = (self.suite.args + settings.extra_args,)
+        return run_job(Job(project, executable, steps, replay=settings.replay), settings.tach)
+
+
+def own_combinations(pairs: Iterable[tuple[Python, str]], only: str = "") -> list[Combination]:
+    """Return all cases of our own suite that are meant for each pair."""
+    cases = [case for case in load_cases() if only in case.name]
+    return [
+        Combination(case, python, pytest)
+        for python, pytest in pairs
+        for case in cases
+        if case.runs_on(pytest)
+    ]
+
+
+def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]]) -> list[Combination]:
+    """Return the suites of real projects on each pair."""
+    return [Combination(suite, python, pytest) for python, pytest in pairs for suite in suites]
+
+
+def run_all(combinations: list[Combination], settings: Settings, say: Say) -> int:
+    """Run all combinations, print a line for each as it ends and the last line; return how many failed."""
+    say(f"{'suite':24} {'python':8} {'pytest':8} {'tests':>7} {'differences':>11} {'seconds':>8}")
+    failed = 0
+    for combination in combinations:
+        started = time.monotonic()
+        try:
+            verdict = combination.run(settings)
+            tests, differences, lines = str(verdict.tests), len(verdict.differences), verdict.lines()
+        except HarnessError as error:
+            tests, differences, lines = "-", 1, [f"HARNESS {error}"]
+        seconds = time.monotonic() - started
+        where = f"{combination.label:24} {combination.python.label:8} {combination.pytest:8}"
+        say(f"{where} {tests:>7} {differences:>11} {seconds:>8.1f}")
+        for line in lines[:SHOWN]:
+            say(f"    {line}")
+        if len(lines) > SHOWN:
+            say(f"    ... and {len(lines) - SHOWN} more")
+        failed += bool(differences)
+    say(f"{len(combinations) - failed} passed, {failed} failed")
+    return failed
+
+
+def _all_requirements(cache: Path) -> list[str]:
+    """Return what the one environment for all real suites holds: their packages and what their tests need."""
+    requirements: list[str] = []
+    for suite in load_suites().values():
+        requirements += [str(fetch(suite, cache)[0]), *suite.requirements]
+    return requirements

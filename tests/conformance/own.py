@@ -1,0 +1,58 @@
+"""The suite of our own: one directory a sub-suite, cases.toml says how each is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crash import Expectation, check_crash
+from job import Job, Verdict, run_job
+from subject import Tach
+from toml import read_toml
+
+SUITE = Path(__file__).resolve().parent / "suite"
+
+
+@dataclass(frozen=True)
+class OwnCase:
+    """One entry of cases.toml. With `expect` there is no reference: pytest itself would die."""
+
+    name: str
+    directory: str
+    steps: tuple[tuple[str, ...], ...]
+    requirements: tuple[str, ...] = ()
+    oldest_pytest: int = 7
+    output: bool = False
+    expect: Expectation | None = None
+
+    def runs_on(self, pytest: str) -> bool:
+        """Tell whether the case is meant for that pytest."""
+        return int(pytest.split(".")[0]) >= self.oldest_pytest
+
+
+def load_cases() -> list[OwnCase]:
+    """Read cases.toml."""
+    return [_case(entry) for entry in read_toml(SUITE / "cases.toml")["case"]]
+
+
+def _case(entry: dict[str, Any]) -> OwnCase:
+    steps = tuple(tuple(step) for step in entry.get("steps", [[]]))
+    expect = entry.get("expect")
+    return OwnCase(
+        name=entry["name"],
+        directory=entry.get("dir", entry["name"]),
+        steps=steps,
+        requirements=tuple(entry.get("requirements", ())),
+        oldest_pytest=entry.get("oldest_pytest", 7),
+        output=entry.get("output", False),
+        expect=Expectation(expect["exit_code"], expect["outcomes"]) if expect else None,
+    )
+
+
+def run_case(case: OwnCase, python: Path, tach: Tach) -> Verdict:
+    """Run one case on an interpreter that has pytest and the case's requirements."""
+    job = Job(SUITE / case.directory, python, case.steps, output=case.output, timeout=300.0)
+    if case.expect is not None:
+        return check_crash(job, case.expect, tach)
+    return run_job(job, tach)

@@ -1,0 +1,111 @@
+"""A pytest plugin that writes down what pytest tells its plugins, as JSON.
+
+Loaded with `-p`, in any pytest from 7 on. Under pytest it gives the reference; under tach the same file,
+loaded by the controller, shows whether tach replays the same things to plugins. It has no hook that takes
+part in running a test. With TACH_CONFORMANCE_SELECT (a file of node ids) it keeps only those items, in
+their order, for bisection.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+
+class Recorder:
+    """Collects reports, one entry a test, and writes them when the session is over."""
+
+    def __init__(self, path):
+        self.path = path
+        self.tests = []
+        self.collect_failures = []
+        self.status = {}
+        self.warnings = 0
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        self.tests.append({"nodeid": nodeid, "location": list(location), "reports": []})
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_report_teststatus(self, report):
+        """Note the category pytest itself gives a report: that is what its counts are made of."""
+        answer = yield
+        result = answer.get_result()
+        self.status[id(report)] = result[0] if result else ""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report):
+        entry = self._entry(report.nodeid)
+        entry["reports"].append(
+            {
+                "kind": type(report).__name__,
+                "when": report.when,
+                "outcome": report.outcome,
+                "category": self.status.pop(id(report), None),
+                "wasxfail": getattr(report, "wasxfail", None),
+                "skip": _skip_reason(report),
+                "text": report.longreprtext,
+                "sections": [list(section) for section in report.sections],
+                "stdout": report.capstdout,
+                "stderr": report.capstderr,
+                "properties": [[str(name), str(value)] for name, value in report.user_properties],
+            }
+        )
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.collect_failures.append({"nodeid": report.nodeid, "text": report.longreprtext})
+
+    def pytest_warning_recorded(self, warning_message, when, nodeid, location):
+        self.warnings += 1
+
+    def pytest_sessionfinish(self, session, exitstatus):
+        self.exit_status = int(exitstatus)
+
+    def write(self, config):
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        stats = getattr(reporter, "stats", {})
+        record = {
+            "tests": self.tests,
+            "collect_failures": self.collect_failures,
+            "warnings": self.warnings,
+            "exit_status": getattr(self, "exit_status", None),
+            "counts": {name: len(reports) for name, reports in stats.items() if name},
+        }
+        with open(self.path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            json.dump(record, file)
+
+    def _entry(self, nodeid):
+        for entry in reversed(self.tests):
+            if entry["nodeid"] == nodeid:
+                return entry
+        self.tests.append({"nodeid": nodeid, "location": [], "reports": [], "unannounced": True})
+        return self.tests[-1]
+
+
+def _skip_reason(report):
+    if report.outcome != "skipped" or not isinstance(report.longrepr, tuple):
+        return None
+    return report.longrepr[2]
+
+
+def pytest_configure(config):
+    path = os.environ.get("TACH_CONFORMANCE_RECORD")
+    if path:
+        config.pluginmanager.register(Recorder(path), "tach-conformance-recorder")
+
+
+def pytest_unconfigure(config):
+    recorder = config.pluginmanager.get_plugin("tach-conformance-recorder")
+    if recorder is not None:
+        recorder.write(config)
+
+
+def pytest_collection_modifyitems(config, items):
+    path = os.environ.get("TACH_CONFORMANCE_SELECT")
+    if not path:
+        return
+    with open(path, encoding="utf-8") as file:
+        wanted = set(json.load(file))
+    items[:] = [item for item in items if item.nodeid in wanted]

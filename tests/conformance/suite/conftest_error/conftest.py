@@ -1,0 +1,3 @@
+"""A conftest that cannot be imported."""
+
+raise RuntimeError("in conftest")

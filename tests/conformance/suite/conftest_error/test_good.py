@@ -1,0 +1,5 @@
+"""The file beside it."""
+
+
+def test_good():
+    pass

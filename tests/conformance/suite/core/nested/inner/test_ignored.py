@@ -1,0 +1,3 @@
+"""Ignored by a hook."""
+
+raise RuntimeError("must not be imported")

@@ -1,0 +1,6 @@
+def test_third():
+    pass
+
+
+def test_charged():
+    pass
