@@ -117,11 +117,11 @@ void ItemResult::add_amend(const shm::Message& report) {
 
 void ItemResult::add_done(const shm::Message& message_done) {
     if (ended_ != Outcome::kNone) return;
-    done = true;
+    done = (message_done.head.b & shm::kDoneHeld) == 0;
     mode = mode_of(message_done.head.a);
-    duration_ns = message_done.head.t0;
-    reset_ns = message_done.head.t1;
-    append_block(note, message_done.string(1));
+    duration_ns = std::max(duration_ns, message_done.head.t0);
+    reset_ns = std::max(reset_ns, message_done.head.t1);
+    if (note != message_done.string(1)) append_block(note, message_done.string(1));
 }
 
 void ItemResult::crash(const Crash& crash) {
@@ -148,7 +148,8 @@ Outcome ItemResult::outcome() const {
     if (ended_ != Outcome::kNone) return ended_;
     if (tally_[index(Outcome::kError)] > 0) return Outcome::kError;
     if (tally_[index(Outcome::kFailed)] > 0) return Outcome::kFailed;
-    return last_;
+    // Finished without a report that counts: a plugin has run it by a protocol of its own.
+    return done && last_ == Outcome::kNone ? Outcome::kOther : last_;
 }
 
 bool ItemResult::doubtful() const {

@@ -30,7 +30,7 @@ enum class Outcome {
     kXpassed,
     kCrashed,
     kTimeout,
-    kOther,  // a category that only a plugin knows
+    kOther,  // a category that only a plugin knows, or finished without any
 };
 inline constexpr std::size_t kOutcomes = 10;
 
@@ -80,7 +80,8 @@ class ItemResult {
     // one teardown report: an item whose own teardown has failed already does not count a second error.
     void add_amend(const shm::Message& report);
 
-    // kDone: the item is finished in an orderly way.
+    // kDone: the item is finished in an orderly way, or (kDoneHeld) but for what a layer's teardown may add
+    // to it.
     void add_done(const shm::Message& done);
 
     // The process died in this item. The item is finished; its reports so far do not count.

@@ -23,7 +23,7 @@
 namespace tach::supervisor {
 
 struct ScheduleItem {
-    std::uint32_t unit = 0;    // unit + 1; 0: stands alone
+    std::uint32_t unit = 0;    // 0: stands alone
     std::uint32_t base = 0;    // the base its worker must be forked from
     std::uint32_t flags = 0;   // shm::ItemFlags
     std::uint32_t module = 0;  // index of its file

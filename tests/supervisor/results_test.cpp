@@ -1,7 +1,8 @@
 #include "supervisor/results.h"
 
-#include <catch2/catch.hpp>
 #include <csignal>
+
+#include "tests/catch.h"
 
 using namespace tach::supervisor;
 namespace shm = tach::shm;
@@ -238,8 +239,28 @@ TEST_CASE("a short message is a message with empty strings") {
     ItemResult result;
     result.add_report(shm::Message{});
     result.add_done(shm::Message{});
-    CHECK(result.outcome() == Outcome::kNone);
     CHECK(result.done);
+    CHECK(result.outcome() == Outcome::kOther);
+    CHECK(counts_of(result).passed == 0);
+}
+
+TEST_CASE("an item whose layer is yet to be torn down is not done") {
+    ItemResult result;
+    add(result, kPass);
+    shm::Message done;
+    done.head.b = shm::kDoneHeld;
+    done.head.t0 = 900;
+    done.strings = {"extras", "note"};
+    result.add_done(done);
+    CHECK_FALSE(result.done);
+    result.add_amend(message_of(kTeardownError));
+    done.head.b = 0;
+    done.head.t0 = 0;
+    result.add_done(done);
+    CHECK(result.done);
+    CHECK(result.duration_ns == 900);
+    CHECK(result.note == "note");
+    CHECK(result.outcome() == Outcome::kError);
 }
 
 TEST_CASE("nothing after a cut is counted") {

@@ -1,13 +1,12 @@
 #include "supervisor/schedule.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
-#include <map>
+#include <limits>
 #include <random>
 #include <set>
-#include <tuple>
 
 #include "shm/message.h"
+#include "tests/catch.h"
 
 using namespace tach::supervisor;
 namespace shm = tach::shm;

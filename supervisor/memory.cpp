@@ -1,0 +1,287 @@
+#include "supervisor/memory.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <utility>
+
+namespace tach::supervisor {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr int kVersion = 1;
+
+// Bounds on what piles up as tests are renamed. 200,000 durations are the largest suites known (CPython's and
+// pandas' are near) and about 15 MB of JSON; a tenth of it for opinions is a guess: nobody keeps that many
+// failing tests.
+constexpr std::size_t kMaxDurations = 200'000;
+constexpr std::size_t kMaxOpinions = 20'000;
+
+// No file that was written under these bounds is larger (a guess, by an order of magnitude); do not read what
+// is.
+constexpr std::uintmax_t kMaxFileBytes = 256U << 20;
+
+fs::path directory_of(const fs::path& rootdir) {
+    return rootdir / ".tach";
+}
+fs::path file_of(const fs::path& rootdir) {
+    return directory_of(rootdir) / "memory.json";
+}
+
+// "tests/test_a.py::TestB::test_c" -> "tests/test_a.py", "TestB::test_c"
+std::pair<std::string_view, std::string_view> split(std::string_view nodeid) {
+    const auto at = nodeid.find("::");
+    if (at == std::string_view::npos) return {nodeid, ""};
+    return {nodeid.substr(0, at), nodeid.substr(at + 2)};
+}
+
+// The whole file, or an error with code ENOENT if there is none.
+base::Result<std::string> read_file(const fs::path& path, std::uintmax_t at_most) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    if (status.type() == fs::file_type::not_found) return base::fail({ENOENT, path.string()});
+    if (error) return base::fail({error.value(), path.string() + ": " + error.message()});
+    if (!fs::is_regular_file(status)) return base::fail({EINVAL, path.string() + ": not a regular file"});
+    const std::uintmax_t size = fs::file_size(path, error);
+    if (error || size > at_most) return base::fail({EFBIG, path.string() + ": too large"});
+    errno = 0;
+    std::ifstream in(path, std::ios::binary);
+    std::string text(size, '\0');
+    if (!in.read(text.data(), static_cast<std::streamsize>(size))) {
+        return base::fail(base::errno_error("read " + path.string(), errno != 0 ? errno : EIO));
+    }
+    return text;
+}
+
+base::Result<void> write_file(const fs::path& path, std::string_view text) {
+    errno = 0;
+    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    out.write(text.data(), static_cast<std::streamsize>(text.size()));
+    out.close();  // also what was buffered has now been refused or taken
+    if (out) return {};
+    return base::fail(base::errno_error("write " + path.string(), errno != 0 ? errno : EIO));
+}
+
+template <class Map, class Gone>
+void erase_where(Map& map, Gone gone) {
+    std::erase_if(map, [&gone](const auto& entry) { return gone(entry.first); });
+}
+
+}  // namespace
+
+Memory Memory::load(const fs::path& rootdir) {
+    Memory memory(rootdir);
+    auto text = read_file(file_of(rootdir), kMaxFileBytes);
+    if (text) {
+        memory.parse(*text);
+    } else if (text.error().code != ENOENT) {
+        memory.warn(fmt::format("cannot use what earlier runs have learned: {}", text.error().what));
+    }
+    return memory;
+}
+
+// The library reports wrong types by exception; a Memory that was half filled by then is thrown away.
+void Memory::parse(const std::string& text) try {
+    Memory fresh(rootdir_);
+    const Json json = Json::parse(text);
+    const auto version = json.at("version").get<std::int64_t>();
+    if (version != kVersion) {
+        warn(fmt::format("{} has format {}, this tach knows {}: starting afresh", file_of(rootdir_).string(),
+                         version, kVersion));
+        return;
+    }
+    for (const auto& [file, tests] : json.at("durations").get_ref<const Json::object_t&>()) {
+        auto& durations = fresh.durations_[file];
+        for (const auto& [rest, us] : tests.get_ref<const Json::object_t&>()) {
+            durations[rest].us = std::max<std::int64_t>(0, us.get<std::int64_t>());
+        }
+    }
+    for (const auto& [nodeid, opinion] : json.at("opinions").get_ref<const Json::object_t&>()) {
+        fresh.opinions_[nodeid] = {.verdict = opinion.at("order_dependent").get<bool>()
+                                                  ? Opinion::Verdict::kOrderDependent
+                                                  : Opinion::Verdict::kConfirmed,
+                                   .needs = opinion.at("needs").get<std::vector<std::string>>(),
+                                   .key = opinion.at("key").get<std::string>()};
+    }
+    json.at("late_fixtures").get_to(fresh.late_fixtures_);
+    *this = std::move(fresh);
+} catch (const Json::exception&) {
+    warn(fmt::format("{} is damaged: starting afresh", file_of(rootdir_).string()));
+}
+
+std::string Memory::dump() const {
+    Json json{{"version", kVersion},
+              {"durations", Json::object()},
+              {"opinions", Json::object()},
+              {"late_fixtures", late_fixtures_}};
+    for (const auto& [file, tests] : durations_) {
+        Json& object = json["durations"][file];
+        for (const auto& [rest, duration] : tests) object[rest] = duration.us;
+    }
+    for (const auto& [nodeid, opinion] : opinions_) {
+        json["opinions"][nodeid] = {
+            {"order_dependent", opinion.verdict == Opinion::Verdict::kOrderDependent},
+            {"needs", opinion.needs},
+            {"key", opinion.key},
+        };
+    }
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void Memory::save() {
+    if (!changed_) return;
+    forget_vanished();
+    forget_surplus();
+    if (auto written = write(); !written) {
+        warn(fmt::format("cannot remember this run: {}", written.error().what));
+    }
+    changed_ = false;
+}
+
+base::Result<void> Memory::write() const {
+    const fs::path directory = directory_of(rootdir_);
+    std::error_code error;
+    fs::create_directories(directory, error);
+    if (error) return base::fail({error.value(), directory.string() + ": " + error.message()});
+    if (const fs::path ignore = directory / ".gitignore"; !fs::exists(ignore, error)) {
+        if (auto written = write_file(ignore, "*\n"); !written) return written;
+    }
+    const fs::path file = file_of(rootdir_);
+    const fs::path temporary = fmt::format("{}.{}.tmp", file.string(), ::getpid());
+    auto written = write_file(temporary, dump());
+    if (written) {
+        fs::rename(temporary, file, error);
+        if (!error) return {};
+        written = base::fail({error.value(), file.string() + ": " + error.message()});
+    }
+    fs::remove(temporary, error);
+    return written;
+}
+
+void Memory::forget_vanished() {
+    std::map<std::string, bool, std::less<>> gone;
+    auto vanished = [&](std::string_view file) {
+        auto [known, fresh] = gone.try_emplace(std::string(file));
+        // Only a certain "no" counts: a directory that cannot be searched just now is no reason to forget.
+        std::error_code error;
+        if (fresh) known->second = fs::status(rootdir_ / file, error).type() == fs::file_type::not_found;
+        return known->second;
+    };
+    erase_where(durations_, vanished);
+    erase_where(late_fixtures_, vanished);
+    erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
+}
+
+// Tests that were not part of this run go first, and of these the fast ones: slowest first can do without
+// them.
+void Memory::forget_surplus() {
+    while (opinions_.size() > kMaxOpinions) opinions_.erase(opinions_.begin());
+    struct Entry {
+        const Duration* duration;
+        std::string_view file;
+        std::string_view rest;
+    };
+    std::vector<Entry> entries;
+    for (const auto& [file, tests] : durations_) {
+        for (const auto& [rest, duration] : tests) entries.push_back({&duration, file, rest});
+    }
+    if (entries.size() <= kMaxDurations) return;
+    const auto first_kept = entries.begin() + static_cast<std::ptrdiff_t>(entries.size() - kMaxDurations);
+    std::nth_element(entries.begin(), first_kept, entries.end(), [](const Entry& a, const Entry& b) {
+        return std::pair(a.duration->learned_now, a.duration->us) <
+               std::pair(b.duration->learned_now, b.duration->us);
+    });
+    for (auto entry = entries.begin(); entry != first_kept; ++entry) {
+        auto& tests = durations_.find(entry->file)->second;
+        tests.erase(tests.find(entry->rest));
+    }
+    std::erase_if(durations_, [](const auto& file) { return file.second.empty(); });
+}
+
+void Memory::warn(std::string text) {
+    if (warned_) return;
+    warned_ = true;
+    warning_ = std::move(text);
+}
+
+std::optional<std::string> Memory::take_warning() {
+    return std::exchange(warning_, std::nullopt);
+}
+
+std::optional<double> Memory::duration_s(std::string_view nodeid) const {
+    const auto [file, rest] = split(nodeid);
+    const auto tests = durations_.find(file);
+    if (tests == durations_.end()) return std::nullopt;
+    const auto found = tests->second.find(rest);
+    if (found == tests->second.end()) return std::nullopt;
+    return static_cast<double>(found->second.us) / 1e6;
+}
+
+void Memory::learn_duration(std::string_view nodeid, std::int64_t duration_ns) {
+    const auto [file, rest] = split(nodeid);
+    durations_[std::string(file)][std::string(rest)] = {std::max<std::int64_t>(0, duration_ns / 1000), true};
+    changed_ = true;
+}
+
+const Opinion* Memory::opinion(std::string_view nodeid, std::string_view key) const {
+    const auto found = opinions_.find(nodeid);
+    return found != opinions_.end() && found->second.key == key ? &found->second : nullptr;
+}
+
+void Memory::learn_opinion(std::string_view nodeid, Opinion opinion) {
+    opinions_[std::string(nodeid)] = std::move(opinion);
+    changed_ = true;
+}
+
+const std::set<std::string>& Memory::late_fixtures(std::string_view file) const {
+    static const std::set<std::string> kNone;
+    const auto found = late_fixtures_.find(file);
+    return found != late_fixtures_.end() ? found->second : kNone;
+}
+
+void Memory::learn_late_fixture(std::string_view file, std::string_view name) {
+    changed_ = late_fixtures_[std::string(file)].emplace(name).second || changed_;
+}
+
+namespace {
+
+std::string hex(XXH128_hash_t hash) {
+    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+}  // namespace
+
+const std::string& ContentKeys::digest(const fs::path& file) {
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(file, error);
+    const fs::file_time_type mtime = error ? fs::file_time_type{} : fs::last_write_time(file, error);
+    Known& known = known_[file.string()];
+    if (!known.digest.empty() && !error && known.size == size && known.mtime == mtime) return known.digest;
+    known.size = size;
+    known.mtime = mtime;
+    const auto text = read_file(file, kMaxFileBytes);
+    known.digest = text ? hex(XXH3_128bits(text->data(), text->size())) : "unreadable";
+    return known.digest;
+}
+
+std::string ContentKeys::key(std::span<const fs::path> files, std::string_view extra) {
+    std::vector<std::string> lines;
+    for (const fs::path& file : files) {
+        lines.push_back(fmt::format("{} {} {}", file.string().size(), file.string(), digest(file)));
+    }
+    std::sort(lines.begin(), lines.end());
+    lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
+    const std::string all = fmt::format("{}\n{}", fmt::join(lines, "\n"), extra);
+    return hex(XXH3_128bits(all.data(), all.size()));
+}
+
+}  // namespace tach::supervisor

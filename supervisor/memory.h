@@ -1,0 +1,101 @@
+#pragma once
+
+// What tach remembers from run to run, in .tach/memory.json beside the project's root: how long tests take,
+// what second opinions said, which wide fixtures are asked for late.
+//
+// Loaded once before the run and saved once after it, by the main loop. Nothing in it is needed for a right
+// verdict, so no failure is an error here: a file that cannot be read or understood counts as empty, one that
+// cannot be written is left as it was, and the first such problem of a run becomes one line for the user. The
+// file is replaced as a whole, so runs at the same time lose what the other has learned and nothing else.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tach::supervisor {
+
+// What running a test again in pytest's own order has shown.
+struct Opinion {
+    enum class Verdict { kConfirmed, kOrderDependent };
+    Verdict verdict = Verdict::kConfirmed;
+    std::vector<std::string> needs;  // order-dependent: node ids of the tests it needs before it
+    std::string key;                 // of all that the verdict depends on; holds as long as this is the same
+
+    bool operator==(const Opinion&) const = default;
+};
+
+class Memory {
+  public:
+    explicit Memory(std::filesystem::path rootdir) : rootdir_(std::move(rootdir)) {}
+
+    static Memory load(const std::filesystem::path& rootdir);
+    // Forgets what belongs to files that no longer exist, and writes.
+    void save();
+
+    // The one line about the first problem, once.
+    [[nodiscard]] std::optional<std::string> take_warning();
+
+    [[nodiscard]] std::optional<double> duration_s(std::string_view nodeid) const;
+    [[nodiscard]] bool has_durations() const { return !durations_.empty(); }
+    void learn_duration(std::string_view nodeid, std::int64_t duration_ns);
+
+    // Null if nothing is known, or what is known was learned under another key.
+    [[nodiscard]] const Opinion* opinion(std::string_view nodeid, std::string_view key) const;
+    void learn_opinion(std::string_view nodeid, Opinion opinion);
+
+    // Names of the wide fixtures that tests of this file ask for at run time.
+    [[nodiscard]] const std::set<std::string>& late_fixtures(std::string_view file) const;
+    void learn_late_fixture(std::string_view file, std::string_view name);
+
+  private:
+    struct Duration {
+        std::int64_t us = 0;
+        bool learned_now = false;
+    };
+    using ByFile = std::map<std::string, std::map<std::string, Duration, std::less<>>, std::less<>>;
+
+    void warn(std::string text);
+    void parse(const std::string& text);
+    [[nodiscard]] std::string dump() const;
+    void forget_vanished();
+    void forget_surplus();
+    [[nodiscard]] base::Result<void> write() const;
+
+    std::filesystem::path rootdir_;
+    ByFile durations_;  // file -> rest of the node id -> duration
+    std::map<std::string, Opinion, std::less<>> opinions_;
+    std::map<std::string, std::set<std::string>, std::less<>> late_fixtures_;
+    std::optional<std::string> warning_;
+    bool warned_ = false;
+    bool changed_ = false;
+};
+
+// Identity of files by content, for Opinion::key. A file is read once; within a run it counts as unchanged as
+// long as its size and modification time are.
+class ContentKeys {
+  public:
+    // 32 hexadecimal digits: XXH3-128 over names and contents of the files, in any order, and over `extra`
+    // (versions, options). A file that cannot be read has a content of its own.
+    [[nodiscard]] std::string key(std::span<const std::filesystem::path> files, std::string_view extra);
+
+  private:
+    struct Known {
+        std::uintmax_t size = 0;
+        std::filesystem::file_time_type mtime;
+        std::string digest;
+    };
+    [[nodiscard]] const std::string& digest(const std::filesystem::path& file);
+
+    std::unordered_map<std::string, Known> known_;
+};
+
+}  // namespace tach::supervisor
