@@ -46,16 +46,17 @@ enum class Kind : std::uint16_t {
     kCrash = 33, // item, a: signal, b: exit status; [message, stdout, stderr, stack]
 
     // --- any process -> supervisor ------------------------------------------------------------------------------
-    kHello = 64,    // a: pid, b: Role; [interpreter version, pytest version, executable, rootdir, cache dir ("" if off)]
+    kHello = 64,    // a: pid, b: Role; from the zygote also [interpreter version, pytest version, executable]
     kOutput = 65,   // a: Stage; [text]: the terminal reporter's output
     kProblem = 66,  // a: exit code it will end with; [text]: one line about a user's mistake, or our own traceback
     kReaped = 67,   // a: pid, b: wait status as waitpid(2) gives it
     kBaseReady = 68,  // a: base number, b: 1 if live; [why it is live]
 
     // --- zygote -> supervisor -----------------------------------------------------------------------------------
-    kItem = 80,  // item, a: unit + 1 (0: stands alone), b: ItemFlags, t0: base number; [nodeid, file, session fixtures]
+    kItem = 80,  // item, a: unit (0: stands alone), b: ItemFlags, t0: base that it starts from, t1: base that is filled
+                 // from it (0: none); [nodeid, file, session fixtures joined by newlines]
     kCollected = 81,  // item: number of items, a: maxfail (0: none), b: SessionFlags, t0: deselected, t1: workers asked for
-                      // in addopts (-n of xdist; 0: not asked)
+                      // in addopts (-n of xdist; 0: not asked); [rootdir, cache directory or "", verbosity]
     kSolo = 82,       // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [file ...]: project files that the interpreter has loaded, and conftest files
 
@@ -72,7 +73,7 @@ enum class Kind : std::uint16_t {
     kExit = 104,       // item, a: 1 KeyboardInterrupt, 2 pytest.exit; [pickle]: the session must end with this item
     kRunDone = 105,    // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
                        // b: 1 if the run ended early, by kExit
-    kRetired = 106,    // nothing is left to finalise, the process exits next
+    kRetired = 106,    // nothing is left to finalise, the process exits next; a: its exit code
     kTeardown = 107,   // [text]: output or failure of a session fixture's teardown that no item can be charged with
     kLive = 108,       // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
 };
@@ -96,8 +97,7 @@ enum ItemFlags : std::uint32_t {
 
 enum SessionFlags : std::uint32_t {
     kSessionStepwise = 1U << 0,   // the first failure stops the run
-    kSessionJson = 1U << 1,
-    kSessionSplitWide = 1U << 2,  // the suite says it is parallel: session fixtures once per worker, as xdist has it
+    kSessionSplitWide = 1U << 1,  // the suite says it is parallel: session fixtures once per worker, as xdist has it
 };
 
 enum ReportFlags : std::uint32_t {

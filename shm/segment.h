@@ -37,16 +37,16 @@ struct RunRecord {
 static_assert(sizeof(RunRecord) == 32 && std::is_standard_layout_v<RunRecord>);
 static_assert(offsetof(RunRecord, started_ns) == 8 && offsetof(RunRecord, serial) == 24);
 
-// What the forked child of a test leaves for its parent.
+// What the forked process of a test or a layer leaves for its parent.
 struct Verdict {
-    std::atomic<std::uint32_t> kept;         // 1: it set up a wide fixture; the rest of its scope runs in it
-    std::atomic<std::uint32_t> interrupted;  // 1: the session must end after this test
-    std::atomic<std::uint32_t> done;         // 1: it reported everything and then ended on purpose
+    std::atomic<std::int32_t> done_pid;      // the last process that reported everything and then ended on purpose
+    std::atomic<std::int32_t> kept_pid;      // the last one whose state was committed: it takes its parent's place
+    std::atomic<std::uint32_t> interrupted;  // of done_pid; 1: the session must end
     std::uint32_t reserved;
-    std::atomic<std::int64_t> reset_ns;
+    std::atomic<std::int64_t> ended_ns;  // CLOCK_MONOTONIC: end of the last test's last phase
 };
 static_assert(sizeof(Verdict) == 24 && std::is_standard_layout_v<Verdict> &&
-              offsetof(Verdict, reset_ns) == 16);
+              offsetof(Verdict, ended_ns) == 16);
 static_assert(std::atomic<std::int64_t>::is_always_lock_free &&
               std::atomic<std::int32_t>::is_always_lock_free);
 

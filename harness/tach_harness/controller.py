@@ -1,0 +1,167 @@
+"""The controller: replays what the workers reported to the plugins of the one session that the user sees.
+
+Messages arrive item by item in collection order, as LogStart, Report..., LogFinish, Amend..., Done, or a Crash. What
+pytest's own run-test loop does after each item (-x, stepwise, pytest.exit) happens here after each Done.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .link import Message, native, receive, send
+from .reports import CrashReport, apply_extras
+from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
+
+if TYPE_CHECKING:
+    from .session import TachPlugin
+
+
+class RemoteInternalError(Exception):
+    """A hook of the suite raised in a worker; carries the worker's traceback."""
+
+
+def merge_teardown(report: Any, amendment: Any) -> Any:
+    """Join a test's own teardown report with that of the layer that ended with it, as one teardown would have been."""
+    merged, other = (report, amendment) if report.failed else (amendment, report)
+    if report.failed and amendment.failed:
+        merged.longrepr = f"{report.longreprtext}\n\n{amendment.longreprtext}"
+    merged.sections = [*report.sections, *amendment.sections]
+    merged.duration = report.duration + amendment.duration
+    merged.user_properties = report.user_properties or other.user_properties
+    return merged
+
+
+class Replayer:
+    """Feeds one item's messages to the session's hooks."""
+
+    def __init__(self, session: pytest.Session, plugin: TachPlugin) -> None:
+        self.session = session
+        self.plugin = plugin
+        self._waiting: list[Message] = []
+
+    def feed(self, message: Message) -> bool:
+        """Take a message; True when an item is complete and was replayed."""
+        self._waiting.append(message)
+        if message.kind not in (native.KIND_DONE, native.KIND_CRASH, native.KIND_EXIT):
+            return False
+        if message.kind == native.KIND_DONE and message.b & native.DONE_HELD:
+            return False
+        batch, self._waiting = self._waiting, []
+        self._replay(batch)
+        return True
+
+    def _replay(self, batch: list[Message]) -> None:
+        amendments = [pickle.loads(m.strings[0])[0] for m in batch if m.kind == native.KIND_AMEND]
+        last_report = max((i for i, m in enumerate(batch) if m.kind == native.KIND_REPORT), default=-1)
+        for index, message in enumerate(batch):
+            amend = amendments if index == last_report else []
+            self._one(message, amend)
+
+    def _one(self, message: Message, amendments: list[Any]) -> None:
+        hook = self.session.config.hook
+        kind = message.kind
+        if kind == native.KIND_WARNING:
+            warning, when, nodeid, location = pickle.loads(message.strings[0])
+            arguments = {"warning_message": warning, "when": when, "nodeid": nodeid, "location": location}
+            hook.pytest_warning_recorded.call_historic(kwargs=arguments)
+            return
+        if message.item >= len(self.session.items):
+            return
+        item = self.session.items[message.item]
+        if kind == native.KIND_LOG_START:
+            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        elif kind == native.KIND_REPORT:
+            self._report(item, message, amendments)
+        elif kind == native.KIND_LOG_FINISH:
+            self._show(message.strings[0].decode() if message.strings else "")
+            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        elif kind == native.KIND_DONE:
+            self._take_stops(message)
+        elif kind == native.KIND_CRASH:
+            self._crash(item, message)
+        elif kind == native.KIND_EXIT:
+            self._exit(message)
+
+    def _report(self, item: pytest.Item, message: Message, amendments: list[Any]) -> None:
+        report, extras = pickle.loads(message.strings[0])
+        self._show(extras.pop("terminal", ""))
+        apply_extras(self.session.config, report.nodeid, extras)
+        for amendment in amendments:
+            report = merge_teardown(report, amendment)
+        item.ihook.pytest_runtest_logreport(report=report)
+
+    def _show(self, written: str) -> None:
+        """What a worker's terminal reporter had written beside the reports (live logs)."""
+        reporter = self.session.config.pluginmanager.get_plugin("terminalreporter")
+        if written and reporter is not None:
+            reporter._tw._file.write(written)
+
+    def _take_stops(self, message: Message) -> None:
+        if message.b & native.DONE_SHOULD_STOP:
+            extras = pickle.loads(message.strings[0])
+            self.session.shouldstop = extras["shouldstop"] or self.session.shouldstop
+            self.session.shouldfail = extras["shouldfail"] or self.session.shouldfail
+
+    def _crash(self, item: pytest.Item, message: Message) -> None:
+        headline, out, err, stack = (s.decode("utf-8", "replace") for s in message.strings[:4])
+        sections = [("Captured stdout", out), ("Captured stderr", err), ("Python stack", stack)]
+        sections = [(name, content) for name, content in sections if content]
+        body = "".join(f"{f' {name} ':-^80}\n{content.rstrip()}\n" for name, content in sections)
+        report = CrashReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords={name: 1 for name in item.keywords},
+            outcome="failed",
+            longrepr=headline,
+            when="call",
+            sections=sections,
+            duration=message.t0 / 1e9,
+        )
+        self.plugin.end.crashes.append((item.nodeid, headline, body))
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def _exit(self, message: Message) -> None:
+        reason, code = pickle.loads(message.strings[0])
+        if message.a == EXIT_INTERRUPT:
+            raise KeyboardInterrupt(*([reason] if reason else []))
+        if message.a == EXIT_INTERNAL:
+            raise RemoteInternalError("\n" + reason)
+        raise pytest.exit.Exception(reason, code)
+
+
+def check_stop(session: pytest.Session) -> None:
+    """What pytest's loop does after each item."""
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
+
+
+def run(session: pytest.Session, plugin: TachPlugin) -> bool:
+    """Replay until the supervisor says that nothing more comes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    replayer = Replayer(session, plugin)
+    stopped: BaseException | None = None
+    while True:
+        message = receive()
+        if message.kind == native.KIND_END:
+            plugin.end.lines = [line.decode("utf-8", "replace") for line in message.strings]
+            break
+        if stopped is not None:
+            continue  # the supervisor has not heard yet; nothing after the stop is reported
+        try:
+            if replayer.feed(message):
+                check_stop(session)
+        except BaseException as error:
+            stopped = error
+            send(native.KIND_RUN_DONE, message.item, b=1)
+    if stopped is not None:
+        raise stopped
+    if message.a == native.END_INTERRUPTED:
+        raise KeyboardInterrupt
+    return True

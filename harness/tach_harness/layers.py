@@ -1,0 +1,160 @@
+"""Wide fixtures: setting them up into a layer, and finalising them when it is popped.
+
+Both go through pytest's own hooks and SetupState, reduced to pytest's own plugins: those give the capture and logging
+context in which fixtures run, while hooks of the suite run once per test, in the test's process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Any, Iterator
+
+import pytest
+from _pytest.fixtures import FixtureDef
+from _pytest.logging import caplog_records_key
+from _pytest.outcomes import Exit
+from _pytest.runner import CallInfo
+from _pytest.warnings import catch_warnings_for_item
+
+from .link import native
+from .reports import FILL_SECONDS, Reporter
+
+
+class _StopFilling(BaseException):
+    """Raised at the first fixture that is too narrow for the layer; pytest caches only Exception and OutcomeException."""
+
+
+@contextlib.contextmanager
+def _stopping_at(narrow: Any) -> Iterator[None]:
+    """Let FixtureDef.execute raise at the first definition for which `narrow` is true."""
+    original = FixtureDef.execute
+
+    def execute(self: Any, request: Any) -> Any:
+        if narrow(self):
+            raise _StopFilling
+        return original(self, request)
+
+    FixtureDef.execute = execute  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        FixtureDef.execute = original  # type: ignore[method-assign]
+
+
+def _is_builtin(plugin: Any) -> bool:
+    module = str(getattr(plugin, "__name__", None) or type(plugin).__module__)
+    return module.partition(".")[0] == "_pytest" and module != "_pytest.nose"
+
+
+def _builtin_hook(item: pytest.Item, name: str) -> Any:
+    manager = item.config.pluginmanager
+    foreign = [plugin for plugin in manager.get_plugins() if not _is_builtin(plugin)]
+    return manager.subset_hook_caller(name, remove_plugins=foreign)
+
+
+def _warnings_of(item: pytest.Item) -> contextlib.AbstractContextManager[None]:
+    if item.config.pluginmanager.has_plugin("warnings"):
+        return catch_warnings_for_item(config=item.config, ihook=item.ihook, when="runtest", item=item)
+    return contextlib.nullcontext()
+
+
+def has_foreign_setup_hooks(item: pytest.Item) -> bool:
+    """Whether a plugin or conftest of the suite may keep the item from being set up."""
+    implementations = item.config.hook.pytest_runtest_setup.get_hookimpls()
+    return any(not _is_builtin(i.plugin) for i in implementations)
+
+
+def reaches_setup(item: pytest.Item) -> bool:
+    """Run the item's whole set-up hook up to SetupState.setup; call it where it is rewound afterwards."""
+    state = item.session._setupstate
+    reached = []
+    state.setup = lambda target: reached.append(target)  # type: ignore[method-assign]
+    try:
+        item.ihook.pytest_runtest_setup(item=item)
+    except BaseException:
+        pass  # a skip or a failure: the test itself will report it
+    return bool(reached)
+
+
+class Filler:
+    """Brings layers up to date in this process."""
+
+    def __init__(self, session: pytest.Session, reporter: Reporter) -> None:
+        self._session = session
+        self._state = session._setupstate
+        self._reporter = reporter
+
+    def fill(self, item: pytest.Item) -> None:
+        """Set up all wide fixtures that the item needs, in pytest's order; failures stay cached for those who ask."""
+        has_class = item.getparent(pytest.Class) is not None
+
+        def narrow(definition: Any) -> bool:
+            return definition.scope == "function" or (definition.scope == "class" and not has_class)
+
+        def setup(target: pytest.Item) -> None:
+            with _stopping_at(narrow):
+                type(self._state).setup(self._state, target)
+
+        self._fill(item, setup)
+
+    def fill_session(self, item: pytest.Item) -> None:
+        """Set up just the item's session fixtures; collectors below the session are not entered."""
+
+        def setup(target: pytest.Item) -> None:
+            chain = target.listchain()
+            for node in chain:
+                self._state.stack.setdefault(node, ([], None))
+            with _stopping_at(lambda definition: definition.scope != "session"):
+                target.setup()
+
+        self._fill(item, setup)
+        for node in list(self._state.stack)[1:]:
+            del self._state.stack[node]
+
+    def _fill(self, item: pytest.Item, setup: Any) -> None:
+        started = time.perf_counter()
+        self._state.setup = setup  # type: ignore[method-assign]
+        try:
+            with _warnings_of(item):
+                _builtin_hook(item, "pytest_runtest_setup")(item=item)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            pass  # pytest has cached it in the FixtureDef or the SetupState; every test concerned reports it itself
+        finally:
+            del self._state.setup
+            self._state.stack.pop(item, None)
+            if hasattr(item, "_initrequest"):
+                item._initrequest()
+            os.environ.pop("PYTEST_CURRENT_TEST", None)
+        item.stash[FILL_SECONDS] = time.perf_counter() - started
+
+    def pop(self, item: pytest.Item, nextitem: Any) -> bool:
+        """Finalise what `nextitem` no longer needs; failure and output are charged to `item`. True if there were any."""
+        item._report_sections.clear()
+        item.stash[caplog_records_key] = {}
+        hook = _builtin_hook(item, "pytest_runtest_teardown")
+        with _warnings_of(item):
+            call = CallInfo.from_call(
+                lambda: hook(item=item, nextitem=nextitem), when="teardown", reraise=(Exit, KeyboardInterrupt)
+            )
+        if call.excinfo is None and not item._report_sections:
+            return False
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        self._reporter.item = item
+        self._reporter.send_report(native.KIND_AMEND, report)
+        return True
+
+    def pop_is_due(self, nextitem: Any) -> bool:
+        """Whether a node on the stack ends before `nextitem`."""
+        chain = nextitem.listchain() if nextitem is not None else []
+        nodes = list(self._state.stack)
+        return nodes != chain[: len(nodes)]
+
+
+def live_reason() -> str:
+    """Why the state since the last guard mark cannot be rewound; "" if it can."""
+    found = [f"{kind}: {detail}" for kind, detail in native.guard_findings() if kind != "regular"]
+    return "; ".join(found[:3])

@@ -1,0 +1,117 @@
+"""The line to tach-supervisor: typed helpers over the native channel.
+
+One process has one channel at a time; a freshly forked role attaches its own. Message kinds and the meaning of their
+fields are documented in shm/message.h, from which `_tach` exports the constants.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import _tach as native
+else:
+
+    def _load_native(path: str) -> Any:
+        loader = importlib.machinery.ExtensionFileLoader("_tach", path)
+        spec = importlib.util.spec_from_file_location("_tach", path, loader=loader)
+        module = importlib.util.module_from_spec(spec)
+        loader.exec_module(module)
+        return module
+
+    native = _load_native(os.environ.pop("TACH_NATIVE"))
+
+NO_ITEM: int = native.NO_ITEM
+
+
+class Message(NamedTuple):
+    """One received message; see MessageHead in shm/message.h."""
+
+    kind: int
+    item: int
+    a: int
+    b: int
+    t0: int
+    t1: int
+    strings: tuple[bytes, ...]
+
+
+def text(value: str) -> bytes:
+    """UTF-8 that also carries lone surrogates (file names, captured bytes) without failing."""
+    return value.encode("utf-8", "backslashreplace")
+
+
+def send(
+    kind: int,
+    item: int = NO_ITEM,
+    a: int = 0,
+    b: int = 0,
+    t0: int = 0,
+    t1: int = 0,
+    strings: tuple[bytes, ...] = (),
+) -> None:
+    """Send one message; blocks while the ring is full.
+
+    A process that a test forked and that came back into the harness ends here: under pytest it would go on to run
+    the rest of the session a second time.
+    """
+    if not native.send(kind, item, a, b, t0, t1, strings):
+        os._exit(0)
+
+
+def receive() -> Message:
+    """Wait for the next message; a channel that no longer makes sense ends the process."""
+    while True:
+        fields = native.receive(-1)
+        if fields is not None:
+            return Message(*fields)
+
+
+def problem(line: str, exit_code: int) -> None:
+    """Tell the user why this session cannot go on."""
+    send(native.KIND_PROBLEM, a=exit_code, strings=(text(line),))
+
+
+class TerminalSink:
+    """What pytest's terminal reporter writes to instead of stdout: its text goes to the supervisor, stage by stage."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self.stage: int = native.STAGE_HEADER
+        self.holding = False  # workers: what is written travels with the next report, to be shown in order
+        self._pending: list[str] = []
+
+    def write(self, data: str) -> int:
+        self._pending.append(data)
+        if "\n" in data:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        if self._pending and not self.holding:
+            data = "".join(self._pending)
+            self._pending.clear()
+            send(native.KIND_OUTPUT, a=self.stage, strings=(text(data),))
+
+    def take(self) -> str:
+        """Text that was written and not sent yet, taken out."""
+        data = "".join(self._pending)
+        self._pending.clear()
+        return data
+
+    def enter(self, stage: int) -> None:
+        """What follows belongs to another part of the output."""
+        self.flush()
+        self.stage = stage
+
+    def isatty(self) -> bool:
+        # Even on a terminal: pytest must not overprint its own lines, the supervisor draws the progress.
+        return False
+
+    def fileno(self) -> int:
+        return sys.__stdout__.fileno() if sys.__stdout__ is not None else 1

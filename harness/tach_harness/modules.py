@@ -1,0 +1,27 @@
+"""The project's own files that the session has loaded: what a remembered verdict depends on."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+
+def project_files(session: pytest.Session) -> list[str]:
+    """Sorted paths of all loaded modules and conftest files below the root directory, installed packages left out."""
+    root = session.config.rootpath
+    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib")}
+    files = {str(item.path) for item in session.items}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and Path(file).is_relative_to(root):
+            files.add(file)
+    for plugin in session.config.pluginmanager.get_plugins():
+        file = getattr(plugin, "__file__", None)
+        if isinstance(file, str) and Path(file).is_relative_to(root):
+            files.add(file)
+    if session.config.inipath is not None:
+        files.add(str(session.config.inipath))
+    return sorted(f for f in files if not any(f.startswith(str(i) + "/") for i in installed))

@@ -1,0 +1,31 @@
+"""What tach-supervisor tells the harness at start, as JSON on the command line of boot.py."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Fields as tach-supervisor's --help has them; a key that one side lacks is an error of tach itself."""
+
+    version: str
+    fds: tuple[int, int, int, int]  # segment, eventfd of the supervisor, eventfd of the process, Unix socket
+    seed: int
+    workers: int
+    mode: str  # "fork" or "shared"
+    list_only: bool
+    json: bool
+    split_wide: bool
+    rewindable: tuple[str, ...]
+    late: dict[str, list[str]]  # test file -> wide fixtures that its tests asked for at run time in earlier runs
+    unset: tuple[str, ...]  # environment variables that tach-zygote set for the start only
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Options:
+        data = dict(data)
+        data["fds"] = tuple(data["fds"])
+        data["rewindable"] = tuple(data["rewindable"])
+        data["unset"] = tuple(data["unset"])
+        return cls(**data)

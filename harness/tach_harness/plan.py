@@ -1,0 +1,288 @@
+"""The plan of a session: what tach-supervisor needs to know of every item to hand it out.
+
+*Wide* fixtures are those wider than a function. Session fixtures without parameters are set up once in a *base*, from
+which the workers that need them are forked; items are told which base they need. All other wide fixtures make *units*:
+contiguous runs of items, in pytest's final order, that are never split. What pytest's collection cannot tell in
+advance (`getfixturevalue`, event loops) makes an item *dynamic*: its module becomes one unit.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, Iterable, Iterator
+
+import pytest
+
+from .link import native, send, text
+from .options import Options
+
+# Fixtures of pytest and xdist that leave nothing to finalise and nothing to share: a worker may have its own.
+HARMLESS_WIDE = frozenset(
+    {
+        "pytestconfig",
+        "tmp_path_factory",
+        "tmpdir_factory",
+        "record_testsuite_property",
+        "doctest_namespace",
+        "worker_id",
+        "testrun_uid",
+    }
+)
+# Mirrors _pytest.python and _pytest.unittest, which inject these to run xunit-style set-up.
+PACKAGE_SETUP_NAMES = ("setup_module", "setUpModule", "teardown_module", "tearDownModule")
+
+
+def fixture_closure(item: pytest.Item) -> dict[str, Any]:
+    """Fixture name -> FixtureDefs of the item; {} for custom items, which have none."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None and isinstance(item, pytest.DoctestItem):
+        # pytest 7 computes it at set-up only; the call is the one that it makes there.
+        manager = item.session._fixturemanager
+        kwargs = {"funcargs": False} if "funcargs" in inspect.signature(manager.getfixtureinfo).parameters else {}
+        info = manager.getfixtureinfo(node=item, func=lambda: None, cls=None, **kwargs)
+    return info.name2fixturedefs if info is not None else {}
+
+
+def active_definitions(closure: dict[str, Any]) -> Iterator[Any]:
+    """The FixtureDefs that the item really uses: the innermost of each name, and those it overrides and asks for."""
+    for definitions in closure.values():
+        for definition in reversed(definitions):
+            yield definition
+            if definition.argname not in definition.argnames:
+                break
+
+
+def is_wide(definition: Any) -> bool:
+    return definition.scope != "function" and definition.argname not in HARMLESS_WIDE
+
+
+def is_parametrized(item: pytest.Item, definition: Any) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return bool(definition.params) or (callspec is not None and definition.argname in callspec.params)
+
+
+def has_own_setup(node: Any) -> bool:
+    """Whether entering this collector runs code that must run once (xunit set-up of a package, a custom node)."""
+    if isinstance(node, pytest.Package):
+        init = Path(getattr(node, "path", "")) / "__init__.py"
+        if init.name != "__init__.py" or not init.is_file():
+            return False
+        source = init.read_text(encoding="utf-8", errors="replace")
+        return any(name in source for name in PACKAGE_SETUP_NAMES)
+    setup = type(node).setup
+    return setup.__module__.partition(".")[0] != "_pytest"
+
+
+def scope_node(item: pytest.Item, scope: str) -> Any:
+    """The collector whose end finalises a fixture of this scope; None where pytest falls back to the item."""
+    if scope == "class":
+        return item.getparent(pytest.Class)
+    if scope == "module":
+        return item.getparent(pytest.Module)
+    return None
+
+
+class ItemPlan:
+    """One item's wide fixtures."""
+
+    __slots__ = ("item", "wide", "session", "held", "flags", "base", "opens_base", "unit")
+
+    def __init__(self, item: pytest.Item) -> None:
+        self.item = item
+        self.wide: list[Any] = []  # FixtureDefs that are set up in a unit's layer
+        self.session: list[Any] = []  # FixtureDefs that are set up in a base
+        self.held: list[object] = []  # what keeps its unit together: nodes and FixtureDefs
+        self.flags = 0
+        self.base = 0
+        self.opens_base = 0  # the base that is filled from this item, which is the first to need its fixtures
+        self.unit = 0
+
+        for definition in active_definitions(fixture_closure(item)):
+            if is_wide(definition):
+                self._add(definition)
+        for node in item.listchain()[1:-1]:
+            if has_own_setup(node):
+                self.held.append(node)
+        if item.get_closest_marker("no_rerun") is not None:
+            self.flags |= native.ITEM_NO_RERUN
+
+    def _add(self, definition: Any) -> None:
+        parametrized = is_parametrized(self.item, definition)
+        if definition.scope == "session" and not parametrized:
+            self.session.append(definition)
+            return
+        if definition.scope in ("session", "package"):
+            self.held.append(definition)
+        else:
+            node = scope_node(self.item, definition.scope)
+            if node is None:
+                return
+            self.held.append(node)
+        self.wide.append(definition)
+
+    def needs_fill(self, stack: Iterable[Any]) -> bool:
+        """Whether the layer must be brought up to date before this item can start from it."""
+        if any(d.cached_result is None or is_parametrized(self.item, d) for d in self.wide):
+            return True
+        return any(node not in stack for node in self.held if isinstance(node, pytest.Collector))
+
+
+def code_mentions(code: Any) -> tuple[bool, set[str]]:
+    """Whether a code object asks for fixtures at run time, and all its string constants (both recursively)."""
+    asks = "getfixturevalue" in code.co_names
+    strings: set[str] = set()
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            strings.add(constant)
+        elif inspect.iscode(constant):
+            inner_asks, inner = code_mentions(constant)
+            asks = asks or inner_asks
+            strings |= inner
+    return asks, strings
+
+
+class DynamicScan:
+    """Finds items that may ask for wide fixtures at run time; caches what it learned of each function."""
+
+    def __init__(self, late: dict[str, list[str]]) -> None:
+        self._cache: dict[object, tuple[bool, set[str]]] = {}
+        self._late = late
+
+    def _function(self, function: Any) -> tuple[bool, set[str]]:
+        code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+        if code is None:
+            return False, set()
+        if code not in self._cache:
+            self._cache[code] = code_mentions(code)
+        return self._cache[code]
+
+    def scan(self, item: pytest.Item, closure: dict[str, Any]) -> set[str] | None:
+        """Names of the fixtures that the item may ask for while it runs; None if it asks for none."""
+        function = getattr(item, "function", None)
+        functions = [function] if function is not None else []
+        functions += [d.func for d in active_definitions(closure) if not d.func.__module__.startswith("_pytest.")]
+        names: set[str] = set(self._late.get(item.nodeid.partition("::")[0], ()))
+        dynamic = bool(names)
+        for candidate in functions:
+            asks, strings = self._function(candidate)
+            if asks:
+                dynamic = True
+                names |= strings
+        if dynamic and hasattr(item, "callspec"):
+            names |= {value for value in item.callspec.params.values() if isinstance(value, str)}
+        if function is not None and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+            dynamic = True  # event loops of plugins are fixtures that are fetched late
+        return names if dynamic else None
+
+
+class Plan:
+    """All items' plans, with units and bases assigned."""
+
+    def __init__(self, session: pytest.Session, options: Options) -> None:
+        self.session = session
+        self.options = options
+        self.items = [ItemPlan(item) for item in session.items]
+        self.wide_definitions = [
+            definition
+            for definitions in session._fixturemanager._arg2fixturedefs.values()
+            for definition in definitions
+            if is_wide(definition)
+        ]
+        self.split_wide = options.split_wide or any("worker_id" in fixture_closure(i) for i in session.items)
+        self._mark_dynamic()
+        self._assign_units()
+        self._assign_bases()
+
+    def _mark_dynamic(self) -> None:
+        scan = DynamicScan(self.options.late)
+        session_names = {d.argname for d in self.wide_definitions if d.scope == "session"}
+        seen: set[str] = set()
+        for plan in self.items:
+            closure = fixture_closure(plan.item)
+            seen |= {definition.argname for definition in plan.session}
+            names = scan.scan(plan.item, closure)
+            if names is None:
+                continue
+            plan.flags |= native.ITEM_DYNAMIC
+            module = plan.item.getparent(pytest.Module)
+            if module is not None:
+                plan.held.append(module)
+            if names & session_names - seen:
+                plan.flags |= native.ITEM_OWN_WORKER
+
+    def _assign_units(self) -> None:
+        """Merge overlapping intervals of items that hold the same thing; each merged interval is a unit."""
+        last_use = self._last_uses()
+        unit, end = 0, -1
+        for index, plan in enumerate(self.items):
+            reach = max((last_use[index][id(held)] for held in plan.held), default=-1)
+            if index > end and reach >= 0:
+                unit += 1
+            if reach >= 0 or index <= end:
+                end = max(end, reach)
+                plan.unit = unit
+
+    def _last_uses(self) -> list[dict[int, int]]:
+        """Per item: id of what it holds -> last index up to which that must be kept in the same process.
+
+        A node is kept to the end of its contiguous run, because its finalisers are charged to the last item in it; a
+        package or parametrized session fixture to its last user.
+        """
+        result: list[dict[int, int]] = [{} for _ in self.items]
+        node_end: dict[int, int] = {}
+        fixture_end: dict[int, int] = {}
+        for index in range(len(self.items) - 1, -1, -1):
+            chain = {id(node) for node in self.items[index].item.listchain()}
+            node_end = {node: end for node, end in node_end.items() if node in chain}
+            for node in chain:
+                node_end.setdefault(node, index)
+            for held in self.items[index].held:
+                ends = node_end if isinstance(held, pytest.Collector) else fixture_end
+                result[index][id(held)] = ends.setdefault(id(held), index)
+        return result
+
+    def _assign_bases(self) -> None:
+        """Count up whenever an item needs a session fixture that no item before it needed.
+
+        A unit is never split, so all of it starts from what its last item needs.
+        """
+        if self.split_wide:
+            return
+        seen: set[int] = set()
+        base = 0
+        for plan in self.items:
+            new = {id(definition) for definition in plan.session} - seen
+            if new:
+                seen |= new
+                base += 1
+                plan.opens_base = base
+            plan.base = base
+        for plan, following in zip(reversed(self.items[:-1]), reversed(self.items)):
+            if plan.unit and plan.unit == following.unit:
+                plan.base = following.base
+
+    def announce(self, wanted_workers: int) -> None:
+        """Send every item and the end of the collection."""
+        config = self.session.config
+        for index, plan in enumerate(self.items):
+            fixtures = "\n".join(d.argname for d in plan.session)
+            strings = (text(plan.item.nodeid), text(str(plan.item.path)), text(fixtures))
+            bases = {"t0": plan.base, "t1": plan.opens_base}
+            send(native.KIND_ITEM, index, a=plan.unit, b=plan.flags, strings=strings, **bases)
+        flags = native.SESSION_STEPWISE if config.getoption("stepwise", False) else 0
+        if self.split_wide:
+            flags |= native.SESSION_SPLIT_WIDE
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        deselected = len(reporter.stats.get("deselected", ())) if reporter is not None else 0
+        maxfail = int(config.getvalue("maxfail") or 0)
+        cache = getattr(config, "cache", None)
+        verbosity = max(0, int(config.getoption("verbose", 0)))
+        strings = (
+            text(str(config.rootpath)),
+            text(str(cache._cachedir) if cache is not None else ""),
+            text(str(verbosity)),
+        )
+        send(
+            native.KIND_COLLECTED, len(self.items), maxfail, flags, t0=deselected, t1=wanted_workers, strings=strings
+        )

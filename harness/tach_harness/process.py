@@ -1,0 +1,128 @@
+"""What a freshly forked process of ours must put right, and what can be read after one has died."""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import logging
+import os
+import random
+import sys
+from typing import Any
+
+import pytest
+
+from .link import native
+
+
+
+def flush_buffers() -> None:
+    """Write out what is buffered, so that a copy of this process can neither lose nor repeat it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass  # a test may have closed or replaced it
+    for reference in list(logging._handlerList):  # type: ignore[attr-defined]
+        handler = reference()
+        try:
+            if handler is not None:
+                handler.flush()
+        except Exception:
+            pass
+
+
+def fork() -> int:
+    """os.fork with Python's own hooks, but for `random`, which they would reseed: a copy must be a copy.
+
+    The child forgets the atexit callbacks: those from before the fork belong to the process that registered them.
+    """
+    state = random.getstate()
+    pid = os.fork()
+    if pid == 0:
+        random.setstate(state)
+        atexit._clear()
+    return pid
+
+
+def _capture_files(config: pytest.Config) -> list[Any]:
+    manager = config.pluginmanager.get_plugin("capturemanager")
+    capturing = getattr(manager, "_global_capturing", None)
+    if capturing is None:
+        return []
+    captures = (capturing.in_, capturing.out, capturing.err)
+    return [c.tmpfile for c in captures if c is not None and hasattr(c, "targetfd")]
+
+
+def own_capture_files(config: pytest.Config) -> None:
+    """Give this process capture files of its own behind the descriptors that pytest already uses.
+
+    A fork shares the file and its offset with its parent, so parallel workers would read each other's output.
+    """
+    for file in _capture_files(config):
+        try:
+            number = file.fileno()
+        except (AttributeError, ValueError, OSError):
+            continue
+        if os.readlink(f"/proc/self/fd/{number}") == os.devnull:
+            continue
+        fresh = os.memfd_create("tach-capture", os.MFD_CLOEXEC)
+        os.dup2(fresh, number, inheritable=False)
+        os.close(fresh)
+
+
+def read_capture(config: pytest.Config) -> tuple[str, str]:
+    """Take what the global capture holds: after a crash, what the dead test had printed."""
+    manager = config.pluginmanager.get_plugin("capturemanager")
+    if getattr(manager, "_global_capturing", None) is None:
+        return "", ""
+    try:
+        out, err = manager.read_global_capture()
+    except Exception:
+        return "", ""
+    return str(out), str(err)
+
+
+class CrashFile:
+    """Where faulthandler writes the Python stack of a dying test, shared by a worker and what it forks."""
+
+    def __init__(self) -> None:
+        self._number = -1
+        if faulthandler.is_enabled():
+            fresh = os.memfd_create("tach-stack", os.MFD_CLOEXEC)
+            self._number = native.raise_descriptor(fresh)
+            faulthandler.enable(file=self._number)
+
+    def take(self) -> str:
+        """The stack, if one was written since the last call."""
+        if self._number < 0:
+            return ""
+        try:
+            size = os.fstat(self._number).st_size
+            content = os.pread(self._number, size, 0)
+            os.ftruncate(self._number, 0)
+            os.lseek(self._number, 0, os.SEEK_SET)
+        except OSError:
+            return ""
+        return content.decode("utf-8", "backslashreplace")
+
+
+def own_basetemp(config: pytest.Config, name: str) -> None:
+    """A directory of this worker's own under the run's one numbered basetemp, as xdist has it."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    if factory is None or factory._basetemp is None:
+        return
+    directory = factory._basetemp / name
+    directory.mkdir(mode=0o700, exist_ok=True)
+    factory._basetemp = directory
+
+
+def show_as_xdist_worker(config: pytest.Config, number: int, count: int, run_uid: str) -> None:
+    """What suites and plugins look for to tell parallel workers apart."""
+    name = f"gw{number}"
+    os.environ["PYTEST_XDIST_WORKER"] = name
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = run_uid
+    workerinput = {"workerid": name, "workercount": count, "testrunuid": run_uid, "mainargv": sys.argv}
+    config.workerinput = workerinput  # type: ignore[attr-defined]
+    config.workeroutput = {}  # type: ignore[attr-defined]

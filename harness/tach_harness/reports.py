@@ -1,0 +1,209 @@
+"""Reports on their way from a worker to the controller: muting the worker's own log hooks, packing, unpacking.
+
+Only the controller's plugins may see `logstart`, `logreport`, `logfinish` and `warning_recorded`, as under xdist;
+otherwise a conftest that writes a line for each report would write it twice.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from _pytest.junitxml import xml_key
+
+from .link import TerminalSink, native, send, text
+
+LOG_HOOKS = (
+    "pytest_runtest_logstart",
+    "pytest_runtest_logreport",
+    "pytest_runtest_logfinish",
+    "pytest_warning_recorded",
+)
+PHASES = {"setup": native.PHASE_SETUP, "call": native.PHASE_CALL, "teardown": native.PHASE_TEARDOWN}
+NANOSECONDS = 1_000_000_000
+# Set-up time that an item's wide fixtures took before the fork, in its layer; it belongs to the item's own set-up.
+FILL_SECONDS = pytest.StashKey[float]()
+
+
+class CrashReport(pytest.TestReport):
+    """The report of a test whose process died; a class of its own so that the terminal counts it apart."""
+
+
+def crash_status(report: Any) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    if isinstance(report, CrashReport):
+        return "crashed", "C", ("CRASHED", {"red": True})
+    return None
+
+
+def mute_log_hooks(pluginmanager: Any, only: Any) -> None:
+    """Leave `only` as the sole implementation of the log hooks in this process."""
+    for name in LOG_HOOKS:
+        caller = getattr(pluginmanager.hook, name)
+        for attribute in ("_hookimpls", "_nonwrappers", "_wrappers"):  # pluggy 1.1 and later; earlier
+            implementations = getattr(caller, attribute, None)
+            if isinstance(implementations, list):
+                implementations[:] = [i for i in implementations if i.plugin is only]
+
+
+def _picklable(value: Any) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return False
+    return True
+
+
+def pack(value: Any) -> bytes:
+    """Pickle; what cannot be pickled inside of a report is replaced by its repr, attribute by attribute."""
+    try:
+        return pickle.dumps(value, protocol=5)
+    except Exception:
+        pass
+    report = value[0] if isinstance(value, tuple) else value
+    for name, attribute in list(vars(report).items()):
+        if _picklable(attribute):
+            continue
+        if name == "user_properties":
+            report.user_properties = [p if _picklable(p) else (p[0], repr(p[1])) for p in attribute]
+        else:
+            setattr(report, name, str(attribute))
+    return pickle.dumps(value, protocol=5)
+
+
+class PropertyWatch:
+    """What a test writes into its own process' JUnit XML object: suite properties and attributes of its test case."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._xml = config.stash.get(xml_key, None)
+        self._known = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was recorded up to now: it is known to the controller already."""
+        if self._xml is not None:
+            self._known = len(self._xml.global_properties)
+
+    def take(self, nodeid: str) -> dict[str, Any]:
+        """What is new since the last call, as the controller's `apply_extras` takes it."""
+        extras: dict[str, Any] = {}
+        if self._xml is None:
+            return extras
+        if len(self._xml.global_properties) > self._known:
+            extras["suite_properties"] = self._xml.global_properties[self._known :]
+            self.restart()
+        reporter = self._xml.node_reporters.get((nodeid, None)) or self._xml.node_reporters.get(nodeid)
+        if reporter is not None and reporter.attrs:
+            extras["xml_attributes"] = dict(reporter.attrs)
+        return extras
+
+
+def apply_extras(config: pytest.Config, nodeid: str, extras: dict[str, Any]) -> None:
+    """The controller's half of PropertyWatch."""
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    for name, value in extras.get("suite_properties", ()):
+        xml.add_global_property(name, value)
+    for name, value in extras.get("xml_attributes", {}).items():
+        xml.node_reporter(nodeid).attrs[name] = value
+
+
+def headline(report: Any) -> str:
+    """One line that says what went wrong, as pytest's short summary has it."""
+    longrepr = report.longrepr
+    crash = getattr(longrepr, "reprcrash", None)
+    if crash is not None and getattr(crash, "message", None):
+        message = str(crash.message)
+    elif isinstance(longrepr, tuple):
+        message = str(longrepr[2])
+    else:
+        message = str(longrepr or "")
+    lines = message.strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def decided_by_marks(item: pytest.Item, report: Any) -> bool:
+    """Whether a skip or xfail could have been told without running the test."""
+    from _pytest.skipping import evaluate_skip_marks, xfailed_key
+
+    if report.when != "setup" or not report.skipped:
+        return False
+    if hasattr(report, "wasxfail"):
+        xfailed = item.stash.get(xfailed_key, None)
+        return xfailed is not None and not xfailed.run
+    try:
+        return evaluate_skip_marks(item) is not None
+    except BaseException:
+        return False
+
+
+class Reporter:
+    """The plugin that stands alone behind the log hooks of a worker (or listens first, in a solo session)."""
+
+    def __init__(self, config: pytest.Config, sink: TerminalSink, with_text: bool) -> None:
+        self._config = config
+        self._sink = sink
+        self._with_text = with_text
+        self.properties = PropertyWatch(config)
+        self.index: int = native.NO_ITEM
+        self.item: pytest.Item | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self) -> None:
+        send(native.KIND_LOG_START, self.index)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logfinish(self) -> None:
+        send(native.KIND_LOG_FINISH, self.index, strings=(text(self._sink.take()) if self._sink.holding else b"",))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
+        packed = (warning_message, when, nodeid, location)
+        if not _picklable(packed):
+            warning_message.source = None
+        if not _picklable(packed):
+            warning_message.message = UserWarning(str(warning_message.message))
+            warning_message.category = UserWarning
+        send(native.KIND_WARNING, self.index, strings=(pickle.dumps(packed, protocol=5),))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.when == "setup" and self.item is not None:
+            report.duration += self.item.stash.get(FILL_SECONDS, 0.0)
+        native.set_phase(PHASES.get(report.when, native.PHASE_OTHER))
+        self.send_report(native.KIND_REPORT, report)
+
+    def send_report(self, kind: int, report: Any) -> None:
+        """Send one report under `kind` (KIND_REPORT or KIND_AMEND)."""
+        extras = self.properties.take(report.nodeid)
+        if self._sink.holding:
+            extras["terminal"] = self._sink.take()
+        flags, category, message = 0, "passed" if report.when == "call" else "", ""
+        if report.outcome != "passed" or hasattr(report, "wasxfail") or type(report) is not pytest.TestReport:
+            flags, category, message = self._judge(report)
+        strings = [b"", text(category), text(message)]
+        if self._with_text:
+            strings += [text(s) for s in (report.longreprtext, report.capstdout, report.capstderr)]
+        strings[0] = pack((report, extras))
+        start = int(getattr(report, "start", 0.0) * NANOSECONDS)
+        duration = int(getattr(report, "duration", 0.0) * NANOSECONDS)
+        phase = PHASES.get(report.when, native.PHASE_OTHER)
+        send(kind, self.index, a=phase, b=flags, t0=start, t1=duration, strings=tuple(strings))
+
+    def _judge(self, report: Any) -> tuple[int, str, str]:
+        """Flags, pytest's category and the headline of a report that is not a plain pass."""
+        flags = 0
+        if report.failed:
+            flags |= native.REPORT_FAILED
+        if report.skipped:
+            flags |= native.REPORT_SKIPPED
+        if hasattr(report, "wasxfail"):
+            flags |= native.REPORT_XFAIL
+        elif report.failed and isinstance(report.longrepr, str) and report.longrepr.startswith("[XPASS(strict)]"):
+            flags |= native.REPORT_STRICT
+        if self.item is not None and decided_by_marks(self.item, report):
+            flags |= native.REPORT_BY_MARK
+        status = self._config.hook.pytest_report_teststatus(report=report, config=self._config)
+        reason = getattr(report, "wasxfail", None)
+        return flags, str(status[0]), str(reason) if reason else headline(report)

@@ -1,0 +1,137 @@
+"""The fork server: the zygote (base 0) and every base, which is a zygote with session fixtures set up."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from . import controller, layers
+from .link import Message, native, receive, send, text
+from .plan import Plan, fixture_closure
+from .process import fork, own_basetemp, own_capture_files, show_as_xdist_worker
+from .reports import Reporter
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from .session import TachPlugin
+
+BASETEMP_FIXTURES = frozenset(
+    {"tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory", "pytester", "testdir", "getfixturevalue"}
+)
+
+
+class Server:
+    """Forks the other roles on request; one process has at most one."""
+
+    def __init__(self, session: pytest.Session, plugin: TachPlugin, plan: Plan, number: int = 0) -> None:
+        self.session = session
+        self.plugin = plugin
+        self.plan = plan
+        self.number = number
+
+    def run(self) -> bool:
+        """Serve. Returns in the controller alone, whose pytest session goes on to its end; other roles never return."""
+        if self.number == 0:
+            self._fix_basetemp()
+            signal.signal(signal.SIGINT, self._remember_sigint())
+        while True:
+            message = receive()
+            if message.kind == native.KIND_FORK_CONTROLLER:
+                if self._fork(native.ROLE_CONTROLLER):
+                    return controller.run(self.session, self.plugin)
+            elif message.kind == native.KIND_FORK_WORKER:
+                if self._fork(native.ROLE_WORKER):
+                    self._be_worker(message)
+            elif message.kind == native.KIND_FORK_BASE:
+                if self._fork(native.ROLE_BASE):
+                    self._be_base(message)
+            elif message.kind == native.KIND_REAP:
+                send(native.KIND_REAPED, a=message.a, b=self._reap(message.a))
+            elif message.kind == native.KIND_MODULES:
+                self._send_modules()
+            elif message.kind == native.KIND_FINISH:
+                self._finish(message.item)
+
+    def _remember_sigint(self) -> Any:
+        """Ctrl-C is the supervisor's to handle; tests get the handler that the suite would have had."""
+        self.plugin.suite_sigint = signal.getsignal(signal.SIGINT)
+        return signal.SIG_IGN
+
+    def _fork(self, role: int) -> bool:
+        """True in the child, which by then speaks to the supervisor on a channel of its own."""
+        descriptors = native.receive_fds()
+        if fork() != 0:
+            for number in descriptors:
+                os.close(number)
+            return False
+        native.adopt()
+        native.attach(*descriptors)
+        own_capture_files(self.session.config)
+        native.unshare_read_only_files()
+        native.hello(role, ())
+        return True
+
+    @staticmethod
+    def _reap(pid: int) -> int:
+        try:
+            return os.waitpid(pid, 0)[1]
+        except ChildProcessError:
+            return 0
+
+    def _fix_basetemp(self) -> None:
+        """Make the run's numbered directory before there is more than one process that could."""
+        factory = getattr(self.session.config, "_tmp_path_factory", None)
+        if factory is None:
+            return
+        if any(p.flags & native.ITEM_DYNAMIC or BASETEMP_FIXTURES & set(fixture_closure(p.item)) for p in self.plan.items):
+            factory.getbasetemp()
+
+    def _forget_inherited_finalizers(self) -> None:
+        """Session fixtures are finalised where they were set up, not in a copy."""
+        stack = self.session._setupstate.stack
+        for node, (_, failure) in list(stack.items()):
+            stack[node] = ([], failure)
+
+    def _be_worker(self, message: Message) -> NoReturn:
+        number, count, attempt = message.a, message.item, message.b
+        config = self.session.config
+        name = f"popen-gw{number}" if attempt == 0 else f"popen-gw{number}-{attempt}"
+        if count > 1:
+            show_as_xdist_worker(config, number, count, self.plugin.run_uid)
+        if count > 1 or attempt:
+            own_basetemp(config, name)
+        self._forget_inherited_finalizers()
+        worker = Worker(self.session, self.plugin, self.plan)
+        native.guard_mark()
+        worker.serve()
+
+    def _be_base(self, message: Message) -> NoReturn:
+        self.number = message.a
+        self._forget_inherited_finalizers()
+        worker = Worker(self.session, self.plugin, self.plan)
+        native.guard_mark()
+        worker.open_session_layer(message.item)
+        reason = layers.live_reason()
+        send(native.KIND_BASE_READY, item=message.item, a=self.number, b=int(bool(reason)), strings=(text(reason),))
+        if reason:
+            worker.shared = True
+            worker.serve()
+        self.run()
+        os._exit(1)  # a base has no controller: run() does not return
+
+    def _send_modules(self) -> None:
+        from .modules import project_files
+
+        send(native.KIND_MODULE_FILES, strings=tuple(text(f) for f in project_files(self.session)))
+
+    def _finish(self, charged: int) -> NoReturn:
+        if self.session._setupstate.stack:
+            reporter = Reporter(self.session.config, self.plugin.sink, self.plugin.options.json)
+            reporter.index = min(charged, len(self.session.items) - 1)
+            item = self.session.items[reporter.index]
+            layers.Filler(self.session, reporter).pop(item, None)
+        send(native.KIND_RETIRED)
+        os._exit(0)

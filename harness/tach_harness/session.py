@@ -1,0 +1,130 @@
+"""The zygote: one pytest session up to the end of collection, then a fork server or, where that would be wrong, solo."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import quiet, solo, stateful
+from .entropy import Entropy
+from .link import NO_ITEM, TerminalSink, native, send, text
+from .options import Options
+from .plan import Plan
+from .reports import crash_status
+from .serve import Server
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+
+class SessionEnd:
+    """What the controller's own summary section shows; filled when the run is over."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.crashes: list[tuple[str, str, str]] = []  # node id, headline, text
+
+
+class TachPlugin:
+    """Our one plugin in the user's pytest: takes over the run-test loop and the terminal reporter's output."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.sink = TerminalSink()
+        self.end = SessionEnd()
+        self.wanted_workers = 0
+        self.entropy = Entropy(options.seed)
+        self.suite_sigint: Any = signal.default_int_handler
+        self.run_uid = uuid.uuid4().hex
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        """Take xdist's `-n` of addopts as ours, before xdist acts on it."""
+        option = config.option
+        if getattr(option, "numprocesses", None) or getattr(option, "dist", "no") != "no" or getattr(option, "tx", None):
+            self.wanted_workers = int(getattr(option, "numprocesses", 0) or 0) or len(getattr(option, "tx", None) or [])
+            option.numprocesses, option.dist, option.tx = None, "no", []
+            if hasattr(option, "maxprocesses"):
+                option.maxprocesses = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or solo.is_interactive(config):
+            return
+        reporter._tw._file = self.sink
+        reporter.isatty = False
+        if self.options.list_only:
+            config.option.verbose = -1
+
+    def pytest_report_header(self, config: pytest.Config) -> str:
+        return f"tach: {self.options.version}, seed {self.options.seed}"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> Any:
+        return crash_status(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """pytest's own checks first; then fork, or run solo."""
+        self.sink.enter(native.STAGE_PROGRESS)
+        stop_on_errors = session.testsfailed and not session.config.option.continue_on_collection_errors
+        if stop_on_errors or session.config.option.collectonly or not session.items:
+            return None
+        for name in self.options.unset:
+            os.environ.pop(name, None)
+        plan = Plan(session, self.options)
+        plan.announce(self.wanted_workers)
+        why = self.why_solo(session)
+        if why is not None:
+            return solo.run(session, self, why)
+        return Server(session, self, plan).run()
+
+    def why_solo(self, session: pytest.Session) -> str | None:
+        """The reason for which nothing may be forked, in one line; None if there is none."""
+        if self.options.mode == "shared":
+            return ""
+        return (
+            solo.why_interactive(session.config)
+            or quiet.why_not_quiet(session)
+            or stateful.why_stateful(session, self.options.rewindable)
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        self.sink.enter(native.STAGE_SUMMARY)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Crashed tests, then what tach itself has to say; plugins' sections follow."""
+        if self.end.crashes:
+            terminalreporter.section("CRASHES", "=", red=True, bold=True)
+            for nodeid, headline, body in self.end.crashes:
+                terminalreporter.write_sep("_", nodeid, red=True, bold=True)
+                terminalreporter.write_line(headline, red=True, bold=True)
+                terminalreporter.write(body)
+            for nodeid, headline, _ in self.end.crashes:
+                terminalreporter.write_line(f"CRASHED {nodeid} - {headline}", red=True)
+        if self.end.lines and terminalreporter.verbosity > -2:
+            terminalreporter.section("tach", "-")
+            for line in self.end.lines:
+                terminalreporter.write_line(line)
+
+
+def run(raw_options: dict[str, Any], arguments: list[str]) -> int:
+    """Run pytest with the plugin; returns what the process exits with."""
+    options = Options.parse(raw_options)
+    native.attach(*options.fds)
+    identity = (sys.version.split()[0], pytest.__version__, sys.executable)
+    native.guard_mark()
+    native.hello(native.ROLE_ZYGOTE, tuple(text(part) for part in identity))
+    plugin = TachPlugin(options)
+    code = int(pytest.main(arguments, plugins=[plugin]))
+    plugin.sink.flush()
+    send(native.KIND_RETIRED, item=NO_ITEM, a=code)
+    return code

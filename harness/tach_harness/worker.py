@@ -1,0 +1,374 @@
+"""A worker: runs the items it is told to, each from a pristine state, and reports to the supervisor."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import signal
+import struct
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from _pytest.outcomes import Exit
+
+from . import layers
+from .engine import Engine, ForkEngine, Verdict
+from .link import native, receive, send, text
+from .plan import Plan
+from .process import CrashFile, read_capture
+from .reports import FILL_SECONDS, Reporter, mute_log_hooks
+
+if TYPE_CHECKING:
+    from .session import TachPlugin
+
+EXIT_INTERRUPT, EXIT_PYTEST, EXIT_INTERNAL = 1, 2, 3
+
+
+class SectionMerger:
+    """In a test's process: joins the output of the wide fixtures' set-up, done earlier, with the test's own."""
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Any:
+        earlier = len(item._report_sections)
+        yield
+        sections = item._report_sections
+        for index in range(earlier):
+            when, key, content = sections[index]
+            for later in range(earlier, len(sections)):
+                if sections[later][:2] == (when, key):
+                    sections[index] = (when, key, content + sections[later][2])
+                    del sections[later]
+                    break
+
+
+def _is_foreign(finalizer: Any) -> bool:
+    """Not one that pytest itself puts on a node whenever a fixture is used."""
+    function = finalizer.func if isinstance(finalizer, functools.partial) else finalizer
+    return not str(getattr(function, "__module__", "")).startswith("_pytest.")
+
+
+class Worker:
+    """One worker process (and, by fork, its layers and tests)."""
+
+    def __init__(self, session: pytest.Session, plugin: TachPlugin, plan: Plan, shared: bool = False) -> None:
+        self.session = session
+        self.plugin = plugin
+        self.plan = plan
+        self.engine: Engine = ForkEngine()
+        self.reporter = Reporter(session.config, plugin.sink, plugin.options.json)
+        self.filler = layers.Filler(session, self.reporter)
+        self.crash_file = CrashFile()
+        self.shared = shared  # from here on nothing is rewound: a live layer, or a kept test
+        self.retire = False
+        self.interrupted = False
+        self._rerun = False  # a second opinion: nothing follows the last item
+        plugin.sink.holding = True
+        self._sigint: Any = plugin.suite_sigint
+        manager = session.config.pluginmanager
+        for name, ours in (("tach-reporter", self.reporter), ("tach-sections", SectionMerger())):
+            if manager.has_plugin(name):
+                manager.unregister(name=name)  # inherited from a base
+            manager.register(ours, name)
+        mute_log_hooks(manager, self.reporter)
+
+    # --- commands -----------------------------------------------------------------------------------------------
+
+    def serve(self) -> NoReturn:
+        """Obey until told to finish."""
+        while True:
+            message = receive()
+            if message.kind == native.KIND_RUN:
+                self._run_command(message)
+            elif message.kind == native.KIND_FINISH:
+                self._finish(message.item)
+
+    def _run_command(self, message: Any) -> None:
+        if message.strings:
+            indices = [i for (i,) in struct.iter_unpack("<I", message.strings[0])]
+        else:
+            indices = list(range(message.item, message.a))
+        if message.b & native.RUN_SHARED:
+            self.shared = self.retire = True
+        self._rerun = bool(message.b & native.RUN_RERUN)
+        self.plugin.entropy.judge()
+        self._run(indices)
+        end = indices[-1] + 1
+        send(native.KIND_RUN_DONE, end, a=int(self.retire), b=int(self.interrupted))
+
+    def _finish(self, charged: int) -> NoReturn:
+        """Finalise what was set up here (session fixtures of a live base or of split_wide), then leave.
+
+        As under pytest, it is the session's last item that is charged with a failure.
+        """
+        if self.session._setupstate.stack:
+            self._pop_layer(min(charged, len(self.session.items) - 1), None)
+        send(native.KIND_RETIRED)
+        self.engine.pop(Verdict())
+
+    # --- runs ---------------------------------------------------------------------------------------------------
+
+    def _run(self, indices: list[int]) -> None:
+        position = 0
+        while position < len(indices) and not self.interrupted:
+            index = indices[position]
+            unit = self.plan.items[index].unit
+            length = 1
+            while unit and position + length < len(indices) and self.plan.items[indices[position + length]].unit == unit:
+                length += 1
+            chunk = indices[position : position + length]
+            if self.shared:
+                self._run_shared(chunk, indices[position + length : position + length + 1])
+                position += length
+            elif unit:
+                position += self._run_unit(chunk)
+            else:
+                position += self._run_alone(index)
+
+    def _next_of(self, index: int) -> pytest.Item | None:
+        return self.session.items[index + 1] if index + 1 < len(self.session.items) else None
+
+    def _run_shared(self, chunk: list[int], following: list[int]) -> None:
+        """As pytest itself: one after the other, in this process."""
+        for index, after in zip(chunk, [*chunk[1:], *(following or [len(self.session.items)])]):
+            if self.interrupted:
+                return
+            nextitem = self.session.items[after] if after < len(self.session.items) else None
+            if after == len(self.session.items) and not self._rerun:
+                nextitem = self._next_of(index)
+            verdict = self._test(index, nextitem, native.MODE_SHARED)
+            self.interrupted = verdict.interrupted
+
+    def _run_alone(self, index: int) -> int:
+        """An item without wide fixtures of its own; returns how far to advance."""
+        if self.plan.split_wide and self.plan.items[index].session:
+            self._fill_session_here(index)
+        if self.shared:
+            self._run_shared([index], [])
+            return 1
+        verdict = self.engine.run(lambda: self._test(index, self._next_of(index), native.MODE_FORK))
+        self.interrupted = verdict.interrupted
+        if not verdict.finished:
+            return self._report_crash(index, verdict)
+        self._send_done(index, native.MODE_FORK, verdict)
+        if verdict.kept:
+            self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
+        return 1
+
+    def _fill_session_here(self, index: int) -> None:
+        """xdist's rule: session fixtures once per worker, in the worker."""
+        plan = self.plan.items[index]
+        if any(d.cached_result is None for d in plan.session):
+            self.open_session_layer(index)
+            self._note_if_live(index)
+
+    def open_session_layer(self, index: int) -> None:
+        """In a base: set up the session fixtures of the item that is the first to need them."""
+        native.begin(index, native.MODE_SHARED)
+        self.reporter.index, self.reporter.item = index, self.session.items[index]
+        self.filler.fill_session(self.session.items[index])
+        native.end()
+
+    def _note_if_live(self, index: int) -> None:
+        reason = layers.live_reason()
+        if reason:
+            self.shared = True
+            send(native.KIND_LIVE, index, strings=(text(reason),))
+
+    def _run_unit(self, chunk: list[int]) -> int:
+        """Run a unit in a layer of its own; returns how many of its items are settled (fewer after a crash)."""
+        if self.plan.split_wide:
+            self._fill_session_here(chunk[0])
+            if self.shared:
+                self._run_shared(chunk, [])
+                return len(chunk)
+        native.end()
+        verdict = self.engine.push()
+        if verdict is None:
+            self._unit(chunk)
+            self.engine.pop(Verdict(interrupted=self.interrupted))
+        self.interrupted = self.interrupted or verdict.interrupted
+        if verdict.finished:
+            return len(chunk)
+        return self._report_crash(chunk[0], verdict)
+
+    def _unit(self, chunk: list[int]) -> None:
+        """The layer's process: keeps the wide fixtures, brings them up to date between tests, finalises them."""
+        position = 0
+        while position < len(chunk) and not self.interrupted:
+            index = chunk[position]
+            last = position + 1 == len(chunk)
+            nextitem = None if last else self.session.items[chunk[position + 1]]
+            self._bring_up_to_date(index)
+            if self.interrupted:
+                break
+            position += self._unit_test(index, nextitem, last)
+        if self.session._setupstate.stack:
+            self._pop_layer(chunk[min(position, len(chunk) - 1)], None)
+
+    def _unit_test(self, index: int, nextitem: Any, last: bool) -> int:
+        """One test on the layer; returns how far to advance (more than 1 if a kept test died later on)."""
+        item = self.session.items[index]
+        if self.shared:
+            verdict = self._test(index, self._next_of(index) if last else nextitem, native.MODE_SHARED, held=last)
+            self.interrupted = verdict.interrupted
+            if last:
+                self._pop_layer(index, None)
+                self._send_done(index, native.MODE_SHARED, Verdict())
+            return 1
+        due = last or self.filler.pop_is_due(nextitem)
+        given = item.parent if due else nextitem
+        verdict = self.engine.run(lambda: self._test(index, given, native.MODE_FORK))
+        self.interrupted = verdict.interrupted
+        advance = 1 if verdict.finished else self._report_crash(index, verdict)
+        if due and not self.interrupted:
+            self._pop_layer(index, nextitem)
+        if not verdict.finished:
+            return advance
+        if verdict.kept:
+            self.shared = True
+        else:
+            self._discard_leftovers(item)
+        self._send_done(index, native.MODE_FORK, verdict)
+        return 1
+
+    def _bring_up_to_date(self, index: int) -> None:
+        """Set up the wide fixtures that this item is the first to need."""
+        plan = self.plan.items[index]
+        if self.shared or not plan.needs_fill(self.session._setupstate.stack):
+            return
+        native.begin(index, native.MODE_FORK)
+        if layers.has_foreign_setup_hooks(plan.item) and not self._probe(plan.item):
+            native.end()
+            return
+        self.reporter.index, self.reporter.item = index, plan.item
+        try:
+            self.filler.fill(plan.item)
+        except KeyboardInterrupt as error:
+            self._send_exit(index, error)
+            self.interrupted = True
+        native.end()
+        self.plugin.entropy.judge()
+        self._note_if_live(index)
+
+    def _probe(self, item: pytest.Item) -> bool:
+        """Does the item's set-up get as far as its fixtures? Found out on a state that is thrown away."""
+        verdict = self.engine.run(lambda: Verdict(interrupted=layers.reaches_setup(item)))
+        return verdict.finished and verdict.interrupted
+
+    def _pop_layer(self, index: int, nextitem: Any) -> None:
+        item = self.session.items[index]
+        native.begin(index, native.MODE_SHARED if self.shared else native.MODE_FORK)
+        self.reporter.index, self.reporter.item = index, item
+        try:
+            self.filler.pop(item, nextitem)
+        except (KeyboardInterrupt, Exit) as error:
+            self._send_exit(index, error)
+            self.interrupted = True
+        native.end()
+
+    def _discard_leftovers(self, item: pytest.Item) -> None:
+        """Output and log sections of a fill belong to the test that ran on it, not to the next one."""
+        item._report_sections.clear()
+        item.stash[FILL_SECONDS] = 0.0
+        read_capture(item.config)
+
+    # --- one test -----------------------------------------------------------------------------------------------
+
+    def _test(self, index: int, nextitem: Any, mode: int, held: bool = False) -> Verdict:
+        """Run one item through pytest's full protocol, in this process."""
+        item = self.session.items[index]
+        native.begin(index, mode)
+        started = native.monotonic_ns()
+        send(native.KIND_STARTED, index, a=mode, t0=started)
+        rewinding = mode != native.MODE_SHARED
+        if rewinding:
+            self.plugin.entropy.prepare(item.nodeid)
+        self.reporter.index, self.reporter.item = index, item
+        before = self._wide_state() if rewinding else None
+        signal.signal(signal.SIGINT, self._sigint)
+        interrupted = self._protocol(index, item, nextitem)
+        self._sigint = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        late = self._late(before) if before is not None and not interrupted else []
+        flags = native.DONE_HELD if (held or rewinding) else 0
+        self._send_extras(index, mode, flags, late, started)
+        native.end()
+        return Verdict(kept=bool(late), interrupted=interrupted)
+
+    def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:
+        """True if the session must end with this item."""
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        except (KeyboardInterrupt, Exit) as error:
+            self._send_exit(index, error)
+            return True
+        except BaseException as error:
+            if not native.is_producer():
+                os._exit(0)
+            self._send_exit(index, error)
+            return True
+        if not native.is_producer():
+            os._exit(0)
+        return False
+
+    def _send_exit(self, index: int, error: BaseException) -> None:
+        if isinstance(error, Exit):
+            send(native.KIND_EXIT, index, a=EXIT_PYTEST, strings=(pickle.dumps((error.msg, error.returncode)),))
+        elif isinstance(error, KeyboardInterrupt):
+            send(native.KIND_EXIT, index, a=EXIT_INTERRUPT, strings=(pickle.dumps((str(error), None)),))
+        else:
+            send(native.KIND_EXIT, index, a=EXIT_INTERNAL, strings=(pickle.dumps((traceback.format_exc(), None)),))
+
+    def _send_extras(self, index: int, mode: int, flags: int, late: list[str], started: int) -> None:
+        extras = {}
+        if self.session.shouldstop or self.session.shouldfail:
+            extras = {"shouldstop": self.session.shouldstop, "shouldfail": self.session.shouldfail}
+            flags |= native.DONE_SHOULD_STOP
+        note = ""
+        if late:
+            flags |= native.DONE_KEPT
+            note = f"set up {', '.join(late)} while it ran: the rest of that scope runs shared"
+        duration = native.monotonic_ns() - started
+        strings = (pickle.dumps(extras), text(note), text("\n".join(late)))
+        send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings)
+
+    def _send_done(self, index: int, mode: int, verdict: Verdict) -> None:
+        send(native.KIND_DONE, index, a=mode, t1=verdict.reset_ns)
+
+    def _wide_state(self) -> tuple[list[Any], dict[Any, int]]:
+        cached = [definition.cached_result for definition in self.plan.wide_definitions]
+        finalizers = {node: sum(map(_is_foreign, entry[0])) for node, entry in self.session._setupstate.stack.items()}
+        return cached, finalizers
+
+    def _late(self, before: tuple[list[Any], dict[Any, int]]) -> list[str]:
+        """Wide fixtures that were set up, and foreign finalisers that were put on wide nodes, during the test."""
+        cached, finalizers = before
+        names = [
+            definition.argname
+            for definition, earlier in zip(self.plan.wide_definitions, cached)
+            if definition.cached_result is not earlier and definition.cached_result is not None
+        ]
+        for node, entry in self.session._setupstate.stack.items():
+            foreign = sum(1 for f in entry[0] if _is_foreign(f) and f != node.teardown)
+            if foreign > finalizers.get(node, 0):
+                names.append(f"a finaliser of {node.nodeid or 'the session'}")
+        return names
+
+    def _report_crash(self, index: int, verdict: Verdict) -> int:
+        """Tell how the process that ran `index` died, with what it had printed and its last Python stack.
+
+        Returns how many items from `index` on are settled: a kept test's process may have died in a later one.
+        """
+        crashed = native.current_item()
+        if crashed == native.NO_ITEM:
+            crashed = index  # it died on its way out
+        killed_by = os.WTERMSIG(verdict.status) if os.WIFSIGNALED(verdict.status) else 0
+        code = os.WEXITSTATUS(verdict.status) if os.WIFEXITED(verdict.status) else 0
+        out, err = read_capture(self.session.config)
+        strings = (text(out), text(err), text(self.crash_file.take()))
+        duration = max(0, native.monotonic_ns() - native.began_ns())
+        send(native.KIND_CRASHED, crashed, a=killed_by, b=code, t0=duration, strings=strings)
+        native.end()
+        return crashed - index + 1
