@@ -115,7 +115,7 @@ std::vector<po::option> take_long(Words& words) {
     if (prefixed) refuse_unknown(name, spelling);
 
     Words forwarded{word};
-    if (!value && pytest_option_takes_value(name)) {
+    if (!value && pytest_option_takes(name) == Takes::kValue) {
         for (std::string& next : take(words, 1)) forwarded.push_back(std::move(next));
     }
     return {pytest_words(std::move(forwarded))};
@@ -146,12 +146,12 @@ std::vector<po::option> take_shorts(Words& words) {
             words.clear();  // --help or --version
             return result(own_word(*option, {'-', word[i]}));
         }
-        if (pytest_letter_takes_value(word[i]) && rest.empty()) {
+        if (rest.empty() && pytest_letter_takes(word[i]) == Takes::kValue) {
             Words forwarded{word};
             for (std::string& next : take(words, 1)) forwarded.push_back(std::move(next));
             return {pytest_words(std::move(forwarded))};
         }
-        if (!pytest_letter_is_flag(word[i])) return {pytest_words({word})};
+        if (pytest_letter_takes(word[i]) != Takes::kNothing) return {pytest_words({word})};
         flags += word[i];
     }
     return {pytest_words({word})};
@@ -175,6 +175,48 @@ base::Result<std::vector<po::option>> parse(std::span<const std::string> words) 
         return mistake(error.what());
     }
 }
+
+// What the last option among pytest's words may still take, as far as its words so far tell.
+Takes still_takes(const Words& words) {
+    const std::string& word = words.front();
+    if (words.size() > 1 || word.size() < 2) return Takes::kNothing;
+    if (word.starts_with("--")) {
+        const bool joined = word.find('=') != std::string::npos;
+        return joined ? Takes::kNothing : pytest_option_takes(std::string_view(word).substr(2));
+    }
+    for (const char letter : std::string_view(word).substr(1)) {
+        const Takes takes = pytest_letter_takes(letter);
+        if (takes != Takes::kNothing) return takes == Takes::kValue ? Takes::kNothing : takes;
+    }
+    return Takes::kNothing;
+}
+
+// pytest's words in order. Where one of tach's options stood between an option that may take words and a
+// plain word (`--cov -n 4 tests`), pytest would give the plain word to the option; a word of no effect takes
+// the place of tach's: to load `mark`, which every pytest has loaded by then and lets nobody block.
+class PytestWords {
+  public:
+    void add(const Words& words) {
+        const bool plain = !words.front().starts_with('-') || words.front() == "-";
+        if (plain && gap_) words_.emplace_back("-pmark");
+        if (!plain) {
+            open_ = still_takes(words);
+        } else if (gap_ || open_ == Takes::kMaybe) {
+            open_ = Takes::kNothing;
+        }
+        gap_ = false;
+        words_.insert(words_.end(), words.begin(), words.end());
+    }
+
+    void leave_gap() { gap_ = open_ != Takes::kNothing; }
+
+    Words take() { return std::move(words_); }
+
+  private:
+    Words words_;
+    Takes open_ = Takes::kNothing;
+    bool gap_ = false;
+};
 
 template <class Choice>
 bool read_choice(std::optional<Choice>& choice, const std::string& value) {
@@ -220,18 +262,20 @@ base::Result<CommandLine> parse_command_line(std::span<const std::string> words)
     const auto options = parse(words);
     if (!options) return base::fail(options.error());
     CommandLine line;
+    PytestWords forwarded;
     for (const po::option& read : *options) {
         if (read.unregistered) {
-            line.pytest_args.insert(line.pytest_args.end(), read.original_tokens.begin(),
-                                    read.original_tokens.end());
+            forwarded.add(read.original_tokens);
             continue;
         }
+        forwarded.leave_gap();
         const Option& option = *find_option(std::string_view(read.string_key));
         if (!read_option(line, option, read.value.empty() ? std::string() : read.value.front())) {
             return mistake(
                 fmt::format("{}: {}", fmt::join(read.original_tokens, " "), what_it_needs(option)));
         }
     }
+    line.pytest_args = forwarded.take();
     return line;
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 
 // The command line: tach's own options taken out, everything else left for pytest exactly as it was written
-// and in the same order. Driven once by main, before anything else runs. A mistake in one of tach's options
-// is an Error of one line (see usage.h); a mistake in pytest's is found by pytest.
+// and in the same order; where taking one out would change what pytest reads, a word of no effect stands in
+// its place. Driven once by main, before anything else runs. A mistake in one of tach's options is an Error
+// of one line (see usage.h); a mistake in pytest's is found by pytest.
 
 #include <cstdint>
 #include <optional>

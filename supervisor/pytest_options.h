@@ -1,21 +1,26 @@
 #pragma once
 
-// What tach must know of pytest's command line to leave it alone: which of its options have their value in
-// the next word, so that a value which looks like an option of tach's (`--rootdir -n`, `-k "-n 4"`) is never
-// taken for one.
+// What tach must know of pytest's command line to leave it alone: which of its options have a value in the
+// next word. So a value that looks like an option of tach's (`--rootdir -n`, `-k "-n 4"`) is never taken for
+// one, and an option of tach's that is taken out leaves no two words together that were apart (`--cov -n 4
+// tests`).
 
 #include <string_view>
 
 namespace tach::supervisor {
 
-// The value is the rest of the word or the next word.
-bool pytest_letter_takes_value(char letter);
+enum class Takes {
+    kNothing,  // a flag
+    kValue,    // the next word, whatever it is
+    kMaybe,    // the next word, unless that starts with a dash: argparse's nargs="?"
+    kUnknown,  // a plugin's
+};
 
-// The letter stands alone, and another may follow it in the same word: -xq.
-bool pytest_letter_is_flag(char letter);
+// A long option; `name` without its dashes and without a `=value`.
+Takes pytest_option_takes(std::string_view name);
 
-// `name` without its dashes: the next word is its value. Options whose value is optional (--debug,
-// --cache-show, --cov) are not among them: argparse never gives those a word that starts with a dash.
-bool pytest_option_takes_value(std::string_view name);
+// A short one. kValue is the rest of the word, or the next word if there is no rest; after kNothing, another
+// letter may follow in the same word: -xq.
+Takes pytest_letter_takes(char letter);
 
 }  // namespace tach::supervisor

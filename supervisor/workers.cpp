@@ -50,6 +50,9 @@ std::optional<Workers> workers_of(std::int64_t count) {
 }
 
 std::optional<Workers> workers_of(std::string_view text) {
+    // Python's int() allows blanks around a number, and so xdist takes "-n 4" in one word.
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ')) text.remove_suffix(1);
     if (text == "auto") return Workers{Workers::Kind::kAuto};
     if (text == "logical") return Workers{Workers::Kind::kLogical};
     const std::optional<std::int64_t> count = number(text);

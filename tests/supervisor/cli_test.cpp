@@ -102,6 +102,24 @@ TEST_CASE("an option whose value is optional does not take one of tach's options
     CHECK(line.workers == count(2));
 }
 
+TEST_CASE("words that an option of tach kept apart stay apart") {
+    CHECK(parsed({"--cov", "-n4", "tests"}).pytest_args == Words{"--cov", "-pmark", "tests"});
+    CHECK(parsed({"--plugin", "a", "-n", "4", "tests"}).pytest_args ==
+          Words{"--plugin", "a", "-pmark", "tests"});
+    CHECK(parsed({"-Fx", "--list", "--seed=1", "tests", "b"}).pytest_args ==
+          Words{"-Fx", "-pmark", "tests", "b"});
+    for (const Words& before :
+         {Words{"--lf"}, Words{"-xq"}, Words{"--tb", "short"}, Words{"--cov=a"}, Words{"-ka"},
+          Words{"--cov", "a"}, Words{"tests"}, Words{"--cov", "-x"}, Words{"-rA"}}) {
+        Words words = before;
+        Words expected = before;
+        words.insert(words.end(), {"-n", "4", "tests"});
+        expected.emplace_back("tests");
+        CHECK(parsed(words).pytest_args == expected);
+    }
+    CHECK(parsed({"--cov", "-n4", "-x", "tests"}).pytest_args == Words{"--cov", "-x", "tests"});
+}
+
 TEST_CASE("nothing after -- is read, and the -- stays") {
     const Words words{"-x", "--", "--list", "-n", "-h"};
     CHECK(parsed(words).pytest_args == words);
@@ -113,6 +131,7 @@ TEST_CASE("the number of workers is spelled as for pytest-xdist") {
     CHECK(workers({"-n", "4"}) == count(4));
     CHECK(workers({"-n4"}) == count(4));
     CHECK(workers({"-n=4"}) == count(4));
+    CHECK(workers({"-n 4"}) == count(4));
     CHECK(workers({"--workers", "4"}) == count(4));
     CHECK(workers({"--numprocesses=4"}) == count(4));
     CHECK(workers({"-nauto"}) == Workers{Workers::Kind::kAuto});
