@@ -30,6 +30,12 @@ epoll_event make_event(int fd, std::uint32_t generation, std::uint32_t events) {
 
 }  // namespace
 
+// Defaulted here and not in the header: inlined into callers, the hash map's own storage makes GCC 12 see a
+// deletion of something that was never allocated (-Wfree-nonheap-object).
+EventLoop::EventLoop(EventLoop&&) noexcept = default;
+EventLoop& EventLoop::operator=(EventLoop&&) noexcept = default;
+EventLoop::~EventLoop() = default;
+
 Result<EventLoop> EventLoop::create() {
     UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll.valid()) return fail(errno_error("epoll_create1"));

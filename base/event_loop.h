@@ -31,6 +31,10 @@ class EventLoop {
 
     [[nodiscard]] static Result<EventLoop> create();
 
+    EventLoop(EventLoop&&) noexcept;
+    EventLoop& operator=(EventLoop&&) noexcept;
+    ~EventLoop();
+
     // Level-triggered unless `events` says otherwise. One callback for each descriptor.
     [[nodiscard]] Result<void> add(int fd, std::uint32_t events, OnEvents callback);
     [[nodiscard]] Result<void> change(int fd, std::uint32_t events);

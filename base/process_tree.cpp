@@ -96,15 +96,16 @@ Result<std::vector<pid_t>> descendants(pid_t root) {
               [](const ProcessStat& a, const ProcessStat& b) { return a.parent < b.parent; });
     std::vector<pid_t> found;
     std::vector<pid_t> open{root};
-    // Ends even on a snapshot with a cycle (numbers reused while /proc was read): no process is entered
-    // twice.
-    while (!open.empty() && found.size() + open.size() <= processes->size() * 2 + 2) {
+    while (!open.empty()) {
         const pid_t parent = open.back();
         open.pop_back();
         const auto first =
             std::lower_bound(processes->begin(), processes->end(), parent,
                              [](const ProcessStat& p, pid_t value) { return p.parent < value; });
         for (auto child = first; child != processes->end() && child->parent == parent; ++child) {
+            // Every process has one parent, so only a cycle through the root (numbers reused while /proc was
+            // read) could enter a process twice.
+            if (child->pid == root) continue;
             open.push_back(child->pid);
             if (child->alive) found.push_back(child->pid);
         }

@@ -182,8 +182,9 @@ base::Result<void> Channel::post(const MessageHead& head, std::span<const std::s
     return flush_backlog();  // announces that we wait for room
 }
 
-// True: all of it was sent.
+// True: all of it was sent. False: no room, and the process will wake us when there is some.
 base::Result<bool> Channel::push_queued(Queued& queued) {
+    bool room_promised = false;
     while (queued.left() != 0) {
         const std::size_t before = queued.left();
         auto pushed = push_chunk(queued, !queued.begun);
@@ -191,9 +192,12 @@ base::Result<bool> Channel::push_queued(Queued& queued) {
         if (*pushed) {
             queued.begun = true;
             backlog_bytes_ -= before - queued.left();
-        } else if (out_.may_sleep(wanted_room_)) {
-            return false;
+            room_promised = false;
+            continue;
         }
+        if (room_promised) return base::fail(base::protocol_error("ring: tail moved backwards"));
+        if (out_.may_sleep(wanted_room_)) return false;
+        room_promised = true;
     }
     return true;
 }
@@ -214,8 +218,10 @@ base::Result<std::optional<Message>> Channel::receive() {
         auto record = in_.peek();
         if (!record) return base::fail(std::move(record.error()));
         if (!*record) {
-            if (side_ == Side::kSupervisor && !in_.may_sleep()) continue;
-            return std::nullopt;
+            if (side_ == Side::kProcess || in_.may_sleep()) return std::nullopt;
+            taken +=
+                sizeof(RecordHead);  // a head that is there in one look and gone in the next must not hold us
+            continue;
         }
         taken += record_size((*record)->size());
         auto message = assembler_.add(**record);
@@ -239,7 +245,10 @@ bool Channel::wait(int timeout_ms) {
         }
         in_.awake();
         out_.awake();
-        if (!may_sleep) return true;
+        if (!may_sleep) {
+            wanted_room_ = 0;
+            return true;
+        }
         if (left_ms <= 0 || waited == Waited::kInterrupted) return false;
     }
 }

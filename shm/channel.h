@@ -100,6 +100,7 @@ class Channel {
     // In the header page; lives as long as the channel.
     [[nodiscard]] RunRecord& record() const { return segment_.header().record; }
     [[nodiscard]] Verdict& verdict() const { return segment_.header().verdict; }
+    [[nodiscard]] Orders& orders() const { return segment_.header().orders; }
 
   private:
     struct Queued {

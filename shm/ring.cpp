@@ -42,16 +42,28 @@ std::uint64_t RingWriter::head() const {
                                              : memory_.control->head.load(std::memory_order_relaxed);
 }
 
+std::optional<std::uint64_t> RingWriter::refresh_used() {
+    // seq_cst for may_sleep's sake; a load costs no more for it.
+    const std::uint64_t tail = memory_.control->tail.load(std::memory_order_seq_cst);  // B', partner: consume
+    const std::uint64_t at = head();
+    const std::uint64_t used = at - tail;
+    // The second: tail never moves backwards.
+    if (used > memory_.data.size() || used > at - cached_tail_) return std::nullopt;
+    cached_tail_ = tail;
+    return used;
+}
+
 base::Result<std::optional<WritableSlot>> RingWriter::reserve(std::uint32_t length) {
     const std::uint64_t capacity = memory_.data.size();
     if (length > max_payload(capacity)) return base::fail(protocol_error("ring: record too large"));
     const std::uint64_t at = head();
     if (at % kRecordAlign != 0) return base::fail(protocol_error("ring: misaligned head"));
-    // Unsigned: a cached tail beyond head, as a taken-over or scribbled head makes it, is a huge number.
-    if (at - cached_tail_ > capacity || capacity - (at - cached_tail_) < record_size(length)) {
-        cached_tail_ = memory_.control->tail.load(std::memory_order_acquire);  // B', partner: consume
-        if (at - cached_tail_ > capacity) return base::fail(protocol_error("ring: tail out of bounds"));
-        if (capacity - (at - cached_tail_) < record_size(length)) return std::nullopt;
+    // Unsigned: more than the capacity when others have used the ring since tail was cached.
+    const std::uint64_t used_at_most = at - cached_tail_;
+    if (used_at_most > capacity || capacity - used_at_most < record_size(length)) {
+        const auto used = refresh_used();
+        if (!used) return base::fail(protocol_error("ring: tail out of bounds"));
+        if (capacity - *used < record_size(length)) return std::nullopt;
     }
     reserved_at_ = at;
     reserved_length_ = length;
@@ -70,11 +82,9 @@ bool RingWriter::commit(std::uint32_t tag) {
 
 bool RingWriter::may_sleep(std::uint32_t length) {
     announce_sleep(memory_.control->writer_waiting);
-    cached_tail_ = memory_.control->tail.load(std::memory_order_seq_cst);  // B', partner: consume
-    const std::uint64_t used = head() - cached_tail_;
-    const std::uint64_t capacity = memory_.data.size();
+    const auto used = refresh_used();
     // Nonsense counts as "do not sleep": the next reserve() says what is wrong.
-    if (used <= capacity && capacity - used < record_size(length)) return true;
+    if (used && memory_.data.size() - *used < record_size(length)) return true;
     awake();
     return false;
 }
@@ -84,9 +94,8 @@ void RingWriter::awake() {
 }
 
 std::uint64_t RingWriter::free_bytes() {
-    cached_tail_ = memory_.control->tail.load(std::memory_order_acquire);  // B', partner: consume
-    const std::uint64_t used = head() - cached_tail_;
-    return used > memory_.data.size() ? 0 : memory_.data.size() - used;
+    const auto used = refresh_used();
+    return used ? memory_.data.size() - *used : 0;
 }
 
 RingReader::RingReader(RingMemory memory, Positions positions)
@@ -134,10 +143,10 @@ bool RingReader::consume() {
     // The check at "looks empty" is the one that no sleeper can miss: before it reads a newer head, the
     // reader has been here with the older one. The check at half is for speed.
     if (used == 0 || (used <= half && used_before > half)) {
-        memory_.control->tail.store(own_tail_, std::memory_order_seq_cst);  // B, partner: reserve, may_sleep
+        memory_.control->tail.store(own_tail_, std::memory_order_seq_cst);  // B, partner: refresh_used
         return claim_sleeper(memory_.control->writer_waiting);
     }
-    memory_.control->tail.store(own_tail_, std::memory_order_release);  // B, partner: reserve, may_sleep
+    memory_.control->tail.store(own_tail_, std::memory_order_release);  // B, partner: refresh_used
     return false;
 }
 

@@ -36,7 +36,7 @@
 // outside: a wait for the child, or a message.
 //
 // Memory order. Pairs: commit's store of head (A) with the loads of head in peek and may_sleep (A');
-// consume's store of tail (B) with the loads of tail in reserve and may_sleep (B'). A and B are release
+// consume's store of tail (B) with the load of tail in refresh_used (B'). A and B are release
 // stores and A', B' acquire loads, for the payload. Sleeping is a store of one word and a load of another on
 // both sides (flag then position here, position then flag there), which release and acquire do not order; so
 // those four are sequentially consistent: either the waker sees the flag, or the sleeper sees the new
@@ -116,6 +116,8 @@ class RingWriter {
 
   private:
     [[nodiscard]] std::uint64_t head() const;
+    // What is in use by a fresh look at tail, or nothing if tail is nonsense.
+    [[nodiscard]] std::optional<std::uint64_t> refresh_used();
 
     RingMemory memory_;
     Positions positions_ = Positions::kPrivate;
