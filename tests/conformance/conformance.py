@@ -13,6 +13,7 @@ Exits 0 without differences, 1 with, 2 if it could not run. `all` and `quick` en
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
             everything = ",".join(load_suites())
             command.add_argument("--suites", default=QUICK_SUITES if name == "quick" else everything)
         if name in ("all", "quick"):
+            command.add_argument(
+                "--jobs", type=int, default=0, help="combinations at once (default: one a core)"
+            )
             command.add_argument("--own", default="", metavar="PART", help="only our own cases so named")
         if name == "compare":
             command.add_argument("project", type=Path)
@@ -126,29 +130,28 @@ def _fetch(options: argparse.Namespace, args: list[str]) -> int:
 def _all(options: argparse.Namespace, args: list[str]) -> int:
     """Run everything on every interpreter with every pytest."""
     pairs = [(python, pytest) for python in _pythons(options) for pytest in options.pytest or PYTESTS]
-    return _run(options, args, pairs, pairs)
+    return _run(options, args, own_combinations(pairs, options.own), pairs)
 
 
 def _quick(options: argparse.Namespace, args: list[str]) -> int:
-    """Run the self test, our own suite on three pairs, real suites on two: old with old, new with new."""
+    """Run the self test, then old pytest on old python and new on new; of what lies between, the core."""
     if _selftest(options, args):
         return 1
     pythons, versions = _pythons(options), options.pytest or list(PYTESTS)
     ends = [(pythons[0], versions[0]), (pythons[-1], versions[-1])]
+    ends = list(dict.fromkeys(ends))
     middle = [(pythons[-1], version) for version in versions[1:-1]]
-    return _run(options, args, list(dict.fromkeys(ends + middle)), list(dict.fromkeys(ends)))
+    own = own_combinations(ends, options.own) + own_combinations(middle, options.own or "core")
+    return _run(options, args, own, ends)
 
 
 def _run(
-    options: argparse.Namespace,
-    args: list[str],
-    own: list[tuple[Python, str]],
-    real: list[tuple[Python, str]],
+    options: argparse.Namespace, args: list[str], own: list[Combination], real: list[tuple[Python, str]]
 ) -> int:
-    settings = Settings(_tach(options), options.cache.resolve(), not options.no_replay, tuple(args))
+    jobs = options.jobs or os.cpu_count() or 1
+    settings = Settings(_tach(options), options.cache.resolve(), jobs, not options.no_replay, tuple(args))
     suites = select_suites(list(filter(None, options.suites.split(","))))
-    combinations: list[Combination] = own_combinations(own, options.own) + real_combinations(suites, real)
-    return 1 if run_all(combinations, settings, say) else 0
+    return 1 if run_all(own + real_combinations(suites, real), settings, say) else 0
 
 
 COMMANDS = {"compare": _compare, "selftest": _selftest, "fetch": _fetch, "all": _all, "quick": _quick}

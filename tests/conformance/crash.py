@@ -31,7 +31,7 @@ def check_crash(job: Job, expect: Expectation, tach: Tach) -> Verdict:
         collected = list_pytest(space, job.python, job.steps[0], job.timeout)
         space.fresh()
         subject = run_tach(space, tach, job.python, job.steps[0], job.timeout)
-    return Verdict(len(collected), list(_differences(collected, expect, subject)))
+    return Verdict(len(collected), differences=list(_differences(collected, expect, subject)))
 
 
 def expected_run(collected: list[str], expect: Expectation) -> Run:

@@ -40,9 +40,10 @@ class Job:
 
 @dataclass
 class Verdict:
-    """What came of a job: how many tests pytest ran, and the lines of the report."""
+    """What came of a job: how many tests pytest ran, how it ended, and the lines of the report."""
 
     tests: int = 0
+    exit_codes: list[int] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     polluted: list[Polluted] = field(default_factory=list)
     unstable: list[Difference] = field(default_factory=list)
@@ -69,6 +70,7 @@ class Comparison:
     def run(self) -> Verdict:
         """Run and compare everything the job asks for."""
         references = self.session([self.pytest] * len(self.job.steps))
+        self.verdict.exit_codes = [run.exit_code for run in references]
         self.verdict.tests = sum(len(run.cases) for run in references)
         subjects = self.session([self.tach] * len(self.job.steps))
         if len(self.job.steps) == 1:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from suites import Suite, fetch, load_suites
 # A suite that is wholly wrong would bury the others; the number of differences is always told.
 SHOWN = 40
 
+# Jobs that run at once share the cache.
+_FETCHING = threading.Lock()
+
 Say = Callable[[str], object]
 
 
@@ -26,6 +31,7 @@ class Settings:
 
     tach: Tach
     cache: Path
+    jobs: int = 1
     replay: bool = True
     extra_args: tuple[str, ...] = ()
 
@@ -49,8 +55,10 @@ class Combination:
             requirements = list(self.suite.requirements)
             executable = environment(settings.cache, self.python, self.pytest, requirements)
             return run_case(self.suite, executable, settings.tach)
-        _, project = fetch(self.suite, settings.cache)
-        executable = environment(settings.cache, self.python, self.pytest, _all_requirements(settings.cache))
+        with _FETCHING:
+            _, project = fetch(self.suite, settings.cache)
+            requirements = _all_requirements(settings.cache)
+        executable = environment(settings.cache, self.python, self.pytest, requirements)
         steps = (self.suite.args + settings.extra_args,)
         return run_job(Job(project, executable, steps, replay=settings.replay), settings.tach)
 
@@ -72,26 +80,40 @@ def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]]) 
 
 
 def run_all(combinations: list[Combination], settings: Settings, say: Say) -> int:
-    """Run all combinations, print a line for each as it ends and the last line; return how many failed."""
-    say(f"{'suite':24} {'python':8} {'pytest':8} {'tests':>7} {'differences':>11} {'seconds':>8}")
+    """Run all combinations, print each in order as it ends, and the last line; return how many failed."""
+    say(f"{'suite':26} {'python':8} {'pytest':8} {'tests':>7} {'differences':>11} {'seconds':>8}")
     failed = 0
-    for combination in combinations:
-        started = time.monotonic()
-        try:
-            verdict = combination.run(settings)
-            tests, differences, lines = str(verdict.tests), len(verdict.differences), verdict.lines()
-        except HarnessError as error:
-            tests, differences, lines = "-", 1, [f"HARNESS {error}"]
-        seconds = time.monotonic() - started
-        where = f"{combination.label:24} {combination.python.label:8} {combination.pytest:8}"
-        say(f"{where} {tests:>7} {differences:>11} {seconds:>8.1f}")
-        for line in lines[:SHOWN]:
-            say(f"    {line}")
-        if len(lines) > SHOWN:
-            say(f"    ... and {len(lines) - SHOWN} more")
-        failed += bool(differences)
+    with ThreadPoolExecutor(settings.jobs) as pool:
+        for combination, row in zip(combinations, pool.map(lambda c: _run_one(c, settings), combinations)):
+            where = f"{combination.label:26} {combination.python.label:8} {combination.pytest:8}"
+            say(f"{where} {row.tests:>7} {row.differences:>11} {row.seconds:>8.1f}")
+            for line in row.lines[:SHOWN]:
+                say(f"    {line}")
+            if len(row.lines) > SHOWN:
+                say(f"    ... and {len(row.lines) - SHOWN} more")
+            failed += bool(row.differences)
     say(f"{len(combinations) - failed} passed, {failed} failed")
     return failed
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What the table shows of one combination."""
+
+    tests: str
+    differences: int
+    lines: list[str]
+    seconds: float
+
+
+def _run_one(combination: Combination, settings: Settings) -> _Row:
+    started = time.monotonic()
+    try:
+        verdict = combination.run(settings)
+        tests, differences, lines = str(verdict.tests), len(verdict.differences), verdict.lines()
+    except HarnessError as error:
+        tests, differences, lines = "-", 1, [f"HARNESS {error}"]
+    return _Row(tests, differences, lines, time.monotonic() - started)
 
 
 def _all_requirements(cache: Path) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ OLDEST = (3, 10)
 
 # One of each major release; 9 by its newest, the others by their last.
 PYTESTS = ("7.4.4", "8.4.2", "9.2.0")
+
+# Jobs that run at once may ask for the same environment.
+_MAKING = threading.Lock()
 
 _DESCRIBE = (
     "import json, sys, importlib.util as u;"
@@ -77,6 +81,11 @@ def environment(cache: Path, python: Python, pytest: str, requirements: Sequence
     A requirement is what pip takes: `name==version` or the path of an archive. An environment that was
     not completed is made anew.
     """
+    with _MAKING:
+        return _environment(cache, python, pytest, requirements)
+
+
+def _environment(cache: Path, python: Python, pytest: str, requirements: Sequence[str]) -> Path:
     key = hashlib.sha256("\n".join(sorted(requirements)).encode()).hexdigest()[:10]
     home = cache / "env" / f"{python.label}-pytest-{pytest}-{key}"
     stamp, executable = home / "complete", home / "bin" / "python"

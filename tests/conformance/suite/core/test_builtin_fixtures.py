@@ -67,7 +67,11 @@ def test_shared_directory(shared_directory, number):
 def test_request(request, pytestconfig):
     node = request.node
     assert node.nodeid == "test_builtin_fixtures.py::test_request"
-    assert (request.function.__name__, request.cls, request.module.__name__) == ("test_request", None, __name__)
+    assert (request.function.__name__, request.cls, request.module.__name__) == (
+        "test_request",
+        None,
+        __name__,
+    )
     assert request.config is pytestconfig
     assert request.scope == "function"
     assert "request" in request.fixturenames

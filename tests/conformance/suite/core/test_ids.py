@@ -45,7 +45,8 @@ def test_duplicates_that_clash(value):
 
 
 @pytest.mark.parametrize(
-    "value", ["tab\t", "new\nline", "nul\0", "ümlaut", "日本", "sla/sh", "a::b", "[x]", " ", "", "\x1b[31m", "\\"]
+    "value",
+    ["tab\t", "new\nline", "nul\0", "ümlaut", "日本", "sla/sh", "a::b", "[x]", " ", "", "\x1b[31m", "\\"],
 )
 def test_escapes(value):
     pass
@@ -56,7 +57,9 @@ def test_bytes(value):
     pass
 
 
-@pytest.mark.parametrize("value", [None, True, 1, 10**30, 1j, (1, 2), [1], {"a": 1}, Plain(), Plain, helper, ...])
+@pytest.mark.parametrize(
+    "value", [None, True, 1, 10**30, 1j, (1, 2), [1], {"a": 1}, Plain(), Plain, helper, ...]
+)
 def test_other_types(value):
     pass
 
