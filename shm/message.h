@@ -31,12 +31,14 @@ inline constexpr std::uint32_t kMaxMessageStrings = 4096;
 enum class Kind : std::uint16_t {
     // --- supervisor -> zygote and bases -------------------------------------------------------------------------
     kForkController = 1,  // the new process's descriptors follow on the Unix socket (memfd, 2 eventfds, socket)
-    kForkWorker = 2,      // a: worker number, b: attempt (how many processes had this number before); descriptors follow
+    kForkWorker = 2,      // item: how many workers the run has, a: number of this one, b: attempt (how many processes had
+                          // this number before); descriptors follow
     kForkBase = 3,        // item: the item whose session fixtures are set up, a: base number; descriptors follow
     kReap = 4,            // a: pid of a direct child that was seen to end; answered by kReaped
     kFinish = 5,          // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
     kResume = 6,          // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
     kModules = 7,         // asks for kModuleFiles
+    kLate = 8,            // answers kRoot: wide fixtures that tests asked for at run time; [test file and names, by newlines]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices
@@ -50,15 +52,16 @@ enum class Kind : std::uint16_t {
     kOutput = 65,   // a: Stage; [text]: the terminal reporter's output
     kProblem = 66,  // a: exit code it will end with; [text]: one line about a user's mistake, or our own traceback
     kReaped = 67,   // a: pid, b: wait status as waitpid(2) gives it
-    kBaseReady = 68,  // a: base number, b: 1 if live; [why it is live]
+    kBaseReady = 68,  // a: base number (0: the zygote itself, which can be forked from now on), b: 1 if live; [why it is live]
 
     // --- zygote -> supervisor -----------------------------------------------------------------------------------
     kItem = 80,  // item, a: unit (0: stands alone), b: ItemFlags, t0: base that it starts from, t1: base that is filled
                  // from it (0: none); [nodeid, file, session fixtures joined by newlines]
     kCollected = 81,  // item: number of items, a: maxfail (0: none), b: SessionFlags, t0: deselected, t1: workers asked for
-                      // in addopts (-n of xdist; 0: not asked); [rootdir, cache directory or "", verbosity]
+                      // in addopts (-n of xdist; 0: not asked)
     kSolo = 82,       // [why]: the session runs in this process, nothing is forked
-    kModuleFiles = 83,  // [file ...]: project files that the interpreter has loaded, and conftest files
+    kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
+    kRoot = 84,         // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
 
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
     kStarted = 96,   // item, a: Mode, t0: when
@@ -74,7 +77,6 @@ enum class Kind : std::uint16_t {
     kRunDone = 105,    // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
                        // b: 1 if the run ended early, by kExit
     kRetired = 106,    // nothing is left to finalise, the process exits next; a: its exit code
-    kTeardown = 107,   // [text]: output or failure of a session fixture's teardown that no item can be charged with
     kLive = 108,       // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
 };
 

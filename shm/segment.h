@@ -50,6 +50,13 @@ static_assert(sizeof(Verdict) == 24 && std::is_standard_layout_v<Verdict> &&
 static_assert(std::atomic<std::int64_t>::is_always_lock_free &&
               std::atomic<std::int32_t>::is_always_lock_free);
 
+// What the supervisor wants a worker to know between two items, without a message that a layer's process could take
+// from under the worker that forked it. Written by the supervisor, read by the process.
+struct Orders {
+    std::atomic<std::uint32_t> limit;  // 0: none; n: items from n - 1 on are not to be started any more
+};
+static_assert(sizeof(Orders) == 4 && std::is_standard_layout_v<Orders>);
+
 inline constexpr std::uint32_t kSegmentVersion = 1;
 inline constexpr std::uint32_t kSegmentMagic = 0x48434154;  // "TACH" in memory on a little-endian machine
 
@@ -69,8 +76,9 @@ struct SegmentHeader {
     std::uint32_t event_offset;
     alignas(kCacheLine) RunRecord record;
     alignas(kCacheLine) Verdict verdict;
+    alignas(kCacheLine) Orders orders;
 };
-static_assert(std::is_standard_layout_v<SegmentHeader> && sizeof(SegmentHeader) == 3 * kCacheLine);
+static_assert(std::is_standard_layout_v<SegmentHeader> && sizeof(SegmentHeader) == 4 * kCacheLine);
 static_assert(offsetof(SegmentHeader, record) == 64 && offsetof(SegmentHeader, verdict) == 128);
 
 class Segment {

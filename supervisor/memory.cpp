@@ -248,6 +248,12 @@ const std::set<std::string>& Memory::late_fixtures(std::string_view file) const 
     return found != late_fixtures_.end() ? found->second : kNone;
 }
 
+std::vector<std::string> Memory::files_with_late_fixtures() const {
+    std::vector<std::string> files;
+    for (const auto& [file, names] : late_fixtures_) files.push_back(file);
+    return files;
+}
+
 void Memory::learn_late_fixture(std::string_view file, std::string_view name) {
     changed_ = late_fixtures_[std::string(file)].emplace(name).second || changed_;
 }

@@ -50,10 +50,12 @@ class Memory {
 
     // Null if nothing is known, or what is known was learned under another key.
     [[nodiscard]] const Opinion* opinion(std::string_view nodeid, std::string_view key) const;
+    [[nodiscard]] bool has_opinions() const { return !opinions_.empty(); }
     void learn_opinion(std::string_view nodeid, Opinion opinion);
 
     // Names of the wide fixtures that tests of this file ask for at run time.
     [[nodiscard]] const std::set<std::string>& late_fixtures(std::string_view file) const;
+    [[nodiscard]] std::vector<std::string> files_with_late_fixtures() const;
     void learn_late_fixture(std::string_view file, std::string_view name);
 
   private:

@@ -278,6 +278,13 @@ PyObject* take_verdict(PyObject*, PyObject* args) {
     return Py_BuildValue("(OO)", done ? Py_True : Py_False, interrupted ? Py_True : Py_False);
 }
 
+PyObject* may_run(PyObject*, PyObject* args) {
+    unsigned int item = 0;
+    if (PyArg_ParseTuple(args, "I", &item) == 0 || !attached()) return nullptr;
+    const std::uint32_t limit = line->channel.orders().limit.load(std::memory_order_relaxed);
+    return PyBool_FromLong(limit == 0 || item + 1 < limit ? 1 : 0);
+}
+
 PyObject* monotonic_ns(PyObject*, PyObject*) { return PyLong_FromLongLong(tach::base::monotonic_ns()); }
 
 // Moves a descriptor to a high number; the old one is closed.
@@ -345,6 +352,7 @@ PyMethodDef methods[] = {
     {"kept_by", kept_by, METH_VARARGS, nullptr},
     {"leave_verdict", leave_verdict, METH_VARARGS, nullptr},
     {"take_verdict", take_verdict, METH_VARARGS, nullptr},
+    {"may_run", may_run, METH_VARARGS, nullptr},
     {"monotonic_ns", monotonic_ns, METH_NOARGS, nullptr},
     {"raise_descriptor", raise_descriptor, METH_VARARGS, nullptr},
     {"guard_mark", guard_mark, METH_NOARGS, nullptr},
@@ -380,6 +388,7 @@ constexpr Constant kConstants[] = {  // NOLINT(cppcoreguidelines-avoid-c-arrays)
     constant("KIND_FINISH", Kind::kFinish),
     constant("KIND_RESUME", Kind::kResume),
     constant("KIND_MODULES", Kind::kModules),
+    constant("KIND_LATE", Kind::kLate),
     constant("KIND_RUN", Kind::kRun),
     constant("KIND_END", Kind::kEnd),
     constant("KIND_CRASH", Kind::kCrash),
@@ -391,6 +400,7 @@ constexpr Constant kConstants[] = {  // NOLINT(cppcoreguidelines-avoid-c-arrays)
     constant("KIND_COLLECTED", Kind::kCollected),
     constant("KIND_SOLO", Kind::kSolo),
     constant("KIND_MODULE_FILES", Kind::kModuleFiles),
+    constant("KIND_ROOT", Kind::kRoot),
     constant("KIND_STARTED", Kind::kStarted),
     constant("KIND_LOG_START", Kind::kLogStart),
     constant("KIND_REPORT", Kind::kReport),

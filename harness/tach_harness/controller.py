@@ -48,8 +48,6 @@ class Replayer:
         self._waiting.append(message)
         if message.kind not in (native.KIND_DONE, native.KIND_CRASH, native.KIND_EXIT):
             return False
-        if message.kind == native.KIND_DONE and message.b & native.DONE_HELD:
-            return False
         batch, self._waiting = self._waiting, []
         self._replay(batch)
         return True

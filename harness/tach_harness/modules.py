@@ -9,6 +9,16 @@ from pathlib import Path
 import pytest
 
 
+def installed_packages() -> str:
+    """Names and versions of what is installed, as one text: the names of the metadata directories carry both."""
+    names: set[str] = set()
+    for entry in sys.path:
+        directory = Path(entry or ".")
+        if directory.is_dir():
+            names.update(p.name for p in directory.iterdir() if p.suffix in (".dist-info", ".egg-info", ".egg-link"))
+    return f"{sys.version}\n" + "\n".join(sorted(names))
+
+
 def project_files(session: pytest.Session) -> list[str]:
     """Sorted paths of all loaded modules and conftest files below the root directory, installed packages left out."""
     root = session.config.rootpath

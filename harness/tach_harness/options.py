@@ -19,7 +19,6 @@ class Options:
     json: bool
     split_wide: bool
     rewindable: tuple[str, ...]
-    late: dict[str, list[str]]  # test file -> wide fixtures that its tests asked for at run time in earlier runs
     unset: tuple[str, ...]  # environment variables that tach-zygote set for the start only
 
     @classmethod

@@ -179,9 +179,9 @@ class DynamicScan:
 class Plan:
     """All items' plans, with units and bases assigned."""
 
-    def __init__(self, session: pytest.Session, options: Options) -> None:
+    def __init__(self, session: pytest.Session, options: Options, late: dict[str, list[str]]) -> None:
         self.session = session
-        self.options = options
+        self._late = late
         self.items = [ItemPlan(item) for item in session.items]
         self.wide_definitions = [
             definition
@@ -195,7 +195,7 @@ class Plan:
         self._assign_bases()
 
     def _mark_dynamic(self) -> None:
-        scan = DynamicScan(self.options.late)
+        scan = DynamicScan(self._late)
         session_names = {d.argname for d in self.wide_definitions if d.scope == "session"}
         seen: set[str] = set()
         for plan in self.items:
@@ -276,13 +276,4 @@ class Plan:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         deselected = len(reporter.stats.get("deselected", ())) if reporter is not None else 0
         maxfail = int(config.getvalue("maxfail") or 0)
-        cache = getattr(config, "cache", None)
-        verbosity = max(0, int(config.getoption("verbose", 0)))
-        strings = (
-            text(str(config.rootpath)),
-            text(str(cache._cachedir) if cache is not None else ""),
-            text(str(verbosity)),
-        )
-        send(
-            native.KIND_COLLECTED, len(self.items), maxfail, flags, t0=deselected, t1=wanted_workers, strings=strings
-        )
+        send(native.KIND_COLLECTED, len(self.items), maxfail, flags, t0=deselected, t1=wanted_workers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from . import controller, layers
+from . import controller, layers, modules
 from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
 from .process import fork, own_basetemp, own_capture_files, show_as_xdist_worker
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BASETEMP_FIXTURES = frozenset(
     {"tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory", "pytester", "testdir", "getfixturevalue"}
 )
+
+MAX_STRINGS = 4096  # kMaxMessageStrings of shm/message.h; files beyond it are not part of what a verdict depends on
 
 
 class Server:
@@ -37,6 +39,7 @@ class Server:
         if self.number == 0:
             self._fix_basetemp()
             signal.signal(signal.SIGINT, self._remember_sigint())
+            send(native.KIND_BASE_READY, a=0)
         while True:
             message = receive()
             if message.kind == native.KIND_FORK_CONTROLLER:
@@ -123,9 +126,8 @@ class Server:
         os._exit(1)  # a base has no controller: run() does not return
 
     def _send_modules(self) -> None:
-        from .modules import project_files
-
-        send(native.KIND_MODULE_FILES, strings=tuple(text(f) for f in project_files(self.session)))
+        strings = (modules.installed_packages(), *modules.project_files(self.session))
+        send(native.KIND_MODULE_FILES, strings=tuple(text(s) for s in strings[:MAX_STRINGS]))
 
     def _finish(self, charged: int) -> NoReturn:
         if self.session._setupstate.stack:

@@ -12,7 +12,7 @@ import pytest
 
 from . import quiet, solo, stateful
 from .entropy import Entropy
-from .link import NO_ITEM, TerminalSink, native, send, text
+from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .options import Options
 from .plan import Plan
 from .reports import crash_status
@@ -58,7 +58,8 @@ class TachPlugin:
         if reporter is None or solo.is_interactive(config):
             return
         reporter._tw._file = self.sink
-        reporter.isatty = False
+        reporter._file = self.sink
+        reporter.isatty = type(reporter.isatty)(False)  # bool, or pytest's own bool that can be called
         if self.options.list_only:
             config.option.verbose = -1
 
@@ -70,6 +71,14 @@ class TachPlugin:
         return crash_status(report)
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        config = session.config
+        cache = getattr(config, "cache", None)
+        directory = str(cache._cachedir) if cache is not None else ""
+        verbosity = max(0, int(config.getoption("verbose", 0)))
+        send(native.KIND_ROOT, strings=(text(str(config.rootpath)), text(directory), text(str(verbosity))))
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """pytest's own checks first; then fork, or run solo."""
         self.sink.enter(native.STAGE_PROGRESS)
@@ -78,7 +87,7 @@ class TachPlugin:
             return None
         for name in self.options.unset:
             os.environ.pop(name, None)
-        plan = Plan(session, self.options)
+        plan = Plan(session, self.options, _late_fixtures())
         plan.announce(self.wanted_workers)
         why = self.why_solo(session)
         if why is not None:
@@ -114,6 +123,13 @@ class TachPlugin:
             terminalreporter.section("tach", "-")
             for line in self.end.lines:
                 terminalreporter.write_line(line)
+
+
+def _late_fixtures() -> dict[str, list[str]]:
+    """Test file -> wide fixtures that its tests asked for at run time in earlier runs, as the supervisor remembers."""
+    message = receive()
+    entries = [entry.decode("utf-8", "replace").split("\n") for entry in message.strings]
+    return {entry[0]: entry[1:] for entry in entries}
 
 
 def run(raw_options: dict[str, Any], arguments: list[str]) -> int:

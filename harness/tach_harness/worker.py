@@ -111,7 +111,7 @@ class Worker:
 
     def _run(self, indices: list[int]) -> None:
         position = 0
-        while position < len(indices) and not self.interrupted:
+        while position < len(indices) and self._may_go_on(indices[position]):
             index = indices[position]
             unit = self.plan.items[index].unit
             length = 1
@@ -126,13 +126,16 @@ class Worker:
             else:
                 position += self._run_alone(index)
 
+    def _may_go_on(self, index: int) -> bool:
+        return not self.interrupted and bool(native.may_run(index))
+
     def _next_of(self, index: int) -> pytest.Item | None:
         return self.session.items[index + 1] if index + 1 < len(self.session.items) else None
 
     def _run_shared(self, chunk: list[int], following: list[int]) -> None:
         """As pytest itself: one after the other, in this process."""
         for index, after in zip(chunk, [*chunk[1:], *(following or [len(self.session.items)])]):
-            if self.interrupted:
+            if not self._may_go_on(index):
                 return
             nextitem = self.session.items[after] if after < len(self.session.items) else None
             if after == len(self.session.items) and not self._rerun:
@@ -196,7 +199,7 @@ class Worker:
     def _unit(self, chunk: list[int]) -> None:
         """The layer's process: keeps the wide fixtures, brings them up to date between tests, finalises them."""
         position = 0
-        while position < len(chunk) and not self.interrupted:
+        while position < len(chunk) and self._may_go_on(chunk[position]):
             index = chunk[position]
             last = position + 1 == len(chunk)
             nextitem = None if last else self.session.items[chunk[position + 1]]

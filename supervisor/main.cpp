@@ -1,0 +1,100 @@
+// tach-supervisor: the command that people type in place of pytest. Thin: settings, interpreter, one Session, its exit
+// code. See docs/ and the man page.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "supervisor/cli.h"
+#include "supervisor/config.h"
+#include "supervisor/home.h"
+#include "supervisor/interpreter.h"
+#include "supervisor/json_report.h"
+#include "supervisor/options.h"
+#include "supervisor/printer.h"
+#include "supervisor/session.h"
+#include "supervisor/settings.h"
+#include "supervisor/usage.h"
+
+namespace {
+
+using namespace tach::supervisor;
+
+constexpr int kInternalExit = 3;  // pytest.ExitCode.INTERNAL_ERROR
+
+int refuse(const tach::base::Error& error, int code) {
+    fmt::print(stderr, "tach: {}\n", error.what);
+    return code;
+}
+
+std::uint64_t draw_seed() {
+    // Six digits are easily read aloud and typed; --seed takes 64 bits.
+    std::random_device device;
+    return std::uniform_int_distribution<std::uint64_t>(0, 999'999)(device);
+}
+
+// Verbosity as pytest will compute it, for what tach prints itself before pytest has said.
+int verbosity_of(const std::vector<std::string>& words) {
+    int verbosity = 0;
+    for (const std::string& word : words) {
+        if (word.size() < 2 || word[0] != '-' || word[1] == '-') continue;
+        if (word.find_first_not_of("vqxsl", 1) != std::string::npos) continue;
+        for (const char letter : word) verbosity += letter == 'v' ? 1 : letter == 'q' ? -1 : 0;
+    }
+    return verbosity;
+}
+
+bool shows_tests_output(const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+        if (word == "-s" || word == "--capture=no" || word == "--capture=tee-sys" || word == "--pdb" || word == "--trace") return true;
+    }
+    return false;
+}
+
+int run(const std::vector<std::string>& words) {
+    auto line = parse_command_line(words);
+    if (!line) return refuse(line.error(), kUsageExit);
+    if (line->help) {
+        fmt::print("{}", help_text());
+        return 0;
+    }
+    if (line->version) {
+        fmt::print("tach-supervisor {}\n", TACH_VERSION);
+        return 0;
+    }
+    const std::filesystem::path cwd = std::filesystem::current_path();
+    auto config = load_config(cwd, line->config);
+    if (!config) return refuse(config.error(), kUsageExit);
+    Settings settings = settle(*line, *config);
+    auto interpreter = find_interpreter(interpreter_search(settings, cwd));
+    if (!interpreter) return refuse(interpreter.error(), kUsageExit);
+    auto home = find_home();
+    if (!home) return refuse(home.error(), kInternalExit);
+
+    const bool json = settings.format.value == Format::kJson;
+    const auto environment = [](const char* name) { return static_cast<const char*>(std::getenv(name)); };  // NOLINT
+    Terminal terminal = open_terminal(json ? STDERR_FILENO : STDOUT_FILENO, settings.color.value, environment);
+    const int verbosity = verbosity_of(settings.pytest_args);
+    const bool interactive = shows_tests_output(settings.pytest_args);
+    Printer printer(terminal, {.verbosity = verbosity, .status = !interactive && !settings.list});
+    if (verbosity > 0) {
+        for (const std::string& setting : describe(settings)) printer.line("tach: " + setting);
+    }
+    if (settings.list) settings.pytest_args.emplace_back("--collect-only");
+    const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
+    Session session(std::move(settings), *std::move(home), *std::move(interpreter), seed, interactive, printer);
+    auto code = session.run();
+    if (!code) refuse(code.error(), kInternalExit);
+    if (json && session.results() != nullptr) fmt::print("{}", json_report(session.report_inputs(), *session.results()));
+    return code.value_or(kInternalExit);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run({argv + 1, argv + argc}); }

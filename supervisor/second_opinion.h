@@ -1,0 +1,89 @@
+#pragma once
+
+// Second opinions: which tests are run again un-rewound, in pytest's own order, before their verdict stands, and what
+// follows from it. Pure logic without clock or I/O, driven by the Session, which runs one Pass at a time with nothing
+// else running and tells what came of it.
+//
+// A doubtful test is run again after the tests of its module that precede it, one pass for all doubtful tests of a
+// module; what that confirms is run once more after the whole prefix of the run. A test whose outcome differs there is
+// order-dependent; further passes then halve the tests before it until those it needs are found. All within a budget of
+// seconds: what it does not reach stays unconfirmed.
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "supervisor/results.h"
+
+namespace tach::supervisor {
+
+class SecondOpinion {
+  public:
+    struct Pass {
+        std::vector<std::uint32_t> items;  // ascending, to be run in one process without rewinding
+    };
+
+    struct Settled {
+        enum class Verdict { kConfirmed, kOrderDependent, kUnconfirmed };
+        std::uint32_t item = 0;
+        Verdict verdict = Verdict::kConfirmed;
+        std::vector<std::uint32_t> needs;  // order-dependent: tests that must precede it for its outcome under pytest
+    };
+
+    using Seconds = std::function<double(std::uint32_t item)>;  // what the item is expected to take
+    using Seen = std::map<std::uint32_t, Outcome>;              // outcomes of a pass; a missing one did not finish
+
+    // `modules`: for each item in collection order, the index of its file.
+    SecondOpinion(std::vector<std::uint32_t> modules, double budget_s);
+
+    // `outcome`: what the isolated run gave.
+    void doubt(std::uint32_t item, Outcome outcome);
+    [[nodiscard]] bool pending() const { return !doubts_.empty() || !searches_.empty(); }
+
+    // The next pass that the budget allows; nothing when all is settled.
+    [[nodiscard]] std::optional<Pass> next(const Seconds& expected);
+    void finished(const Pass& pass, const Seen& seen, double took_s);
+
+    // What has been settled since the last call.
+    [[nodiscard]] std::vector<Settled> take_settled();
+
+    [[nodiscard]] double budget_left_s() const { return budget_s_; }
+    [[nodiscard]] std::uint32_t passes() const { return passes_; }
+
+  private:
+    enum class Stage { kModule, kPrefix };
+    struct Doubt {
+        Outcome outcome;
+        Stage stage = Stage::kModule;
+    };
+    // Looks for the tests before `item` without which it does not get `wanted`.
+    struct Search {
+        std::uint32_t item;
+        Outcome wanted;
+        std::vector<std::uint32_t> candidates;
+        bool second_half = false;  // the first half alone was not enough
+    };
+
+    [[nodiscard]] std::uint32_t module_start(std::uint32_t item) const;
+    [[nodiscard]] std::optional<Pass> next_doubts(Stage stage, const Seconds& expected);
+    [[nodiscard]] std::optional<Pass> next_search(const Seconds& expected);
+    [[nodiscard]] bool affordable(const Pass& pass, const Seconds& expected) const;
+    [[nodiscard]] static std::vector<std::uint32_t> half(const Search& search);
+    void judge(const Pass& pass, const Seen& seen);
+    void narrow(const Seen& seen);
+    void settle(std::uint32_t item, Settled::Verdict verdict, std::vector<std::uint32_t> needs = {});
+
+    std::vector<std::uint32_t> modules_;
+    double budget_s_;
+    std::map<std::uint32_t, Doubt> doubts_;
+    std::deque<Search> searches_;
+    bool searching_ = false;  // the pass that is out belongs to searches_.front()
+    std::vector<Settled> settled_;
+    std::uint32_t passes_ = 0;
+};
+
+}  // namespace tach::supervisor

@@ -1,0 +1,335 @@
+#include "supervisor/session.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "base/clock.h"
+#include "base/fd_passing.h"
+#include "zygote/keeper.h"
+
+namespace tach::supervisor {
+
+using base::fail;
+using base::Result;
+using shm::Kind;
+using shm::Role;
+
+namespace {
+
+// How often processes are looked at that could not wake us (a test closed their eventfd), and the progress line moves.
+constexpr std::int64_t kTickNs = 100 * base::kNsPerMs;
+// What a process is given after it was asked to end, before it is killed (DESIGN: shutdown message, 5 s, SIGKILL).
+constexpr std::int64_t kGraceNs = 5 * base::kNsPerSecond;
+// An interpreter that died without having finished a single test more is not started a third time.
+constexpr std::uint32_t kFruitlessRestarts = 2;
+
+constexpr int kExitInterrupted = 2;
+constexpr int kExitInternal = 3;
+
+}  // namespace
+
+Session::Session(Settings settings, Home home, Interpreter interpreter, std::uint64_t seed, bool interactive,
+                 Printer& printer)
+    : settings_(std::move(settings)), printer_(printer) {
+    plan_.home = std::move(home);
+    plan_.interpreter = std::move(interpreter);
+    plan_.seed = seed;
+    plan_.interactive = interactive;
+    plan_.workers = worker_count(settings_.workers.value);
+    workers_ = plan_.workers;
+    python_executable_ = plan_.interpreter.executable.string();
+}
+
+Result<int> Session::run() {
+    started_ns_ = base::monotonic_ns();
+    auto loop = base::EventLoop::create();
+    if (!loop) return fail(loop.error());
+    loop_.emplace(*std::move(loop));
+    auto signals = base::open_signalfd({SIGINT, SIGTERM, SIGHUP, SIGCHLD});
+    if (!signals) return fail(signals.error());
+    signals_ = *std::move(signals);
+    if (auto added = loop_->add(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }); !added) {
+        return fail(added.error());
+    }
+    if (auto started = start_interpreter(); !started) return fail(started.error());
+    tick();
+    if (auto ran = loop_->run(); !ran) return fail(ran.error());
+    printer_.finish();
+    if (failure_) return fail(base::Error{EPROTO, *failure_});
+    return exit_code_.value_or(kExitInternal);
+}
+
+// --- processes ------------------------------------------------------------------------------------------------------
+
+Result<void> Session::start_interpreter() {
+    auto launched = launch(settings_, plan_);
+    if (!launched) return fail(launched.error());
+    launched_.emplace(*std::move(launched));
+    zygote_ = next_id_++;
+    processes_.emplace(zygote_, Process{.role = Role::kZygote, .peer = std::move(launched_->zygote)});
+    bases_.assign(1, Base{.process = zygote_});
+    if (auto added = loop_->add(launched_->lifeline.get(), EPOLLIN, [this](std::uint32_t) { on_lifeline(); }); !added) {
+        return added;
+    }
+    return watch(zygote_);
+}
+
+Result<void> Session::watch(Id id) {
+    Peer& peer = processes_.at(id).peer;
+    if (auto added = loop_->add(peer.channel().wake_fd(), EPOLLIN, [this, id](std::uint32_t) { drain(id); }); !added) {
+        return added;
+    }
+    return loop_->add(peer.socket(), EPOLLIN, [this, id](std::uint32_t) { on_handshake(id); });
+}
+
+Session::Process* Session::find(Id id) {
+    const auto found = processes_.find(id);
+    return found == processes_.end() ? nullptr : &found->second;
+}
+
+Result<Session::Id> Session::fork_process(Id parent, Kind kind, Role role, std::uint32_t item, std::uint32_t a,
+                                          std::uint32_t b) {
+    Peer::Handover handover;
+    auto peer = Peer::create(handover);
+    if (!peer) return fail(peer.error());
+    if (auto forked = processes_.at(parent).peer.fork(kind, item, a, b, handover); !forked) return fail(forked.error());
+    const Id id = next_id_++;
+    processes_.emplace(id, Process{.role = role, .peer = *std::move(peer), .parent = parent, .number = a});
+    if (auto watched = watch(id); !watched) return fail(watched.error());
+    return id;
+}
+
+void Session::on_handshake(Id id) {
+    Process* process = find(id);
+    if (process == nullptr) return;
+    auto shaken = process->peer.shake_hands();
+    if (!shaken) return doom(id, shaken.error().what);
+    if (!*shaken && !process->peer.ended()) return;
+    loop_->remove(process->peer.socket());
+    if (process->peer.ended()) {
+        // The zygote's end is the keeper's to tell, with its status.
+        if (process->role != Role::kZygote) on_ended(id);
+        return;
+    }
+    if (process->role != Role::kZygote) {
+        if (auto added = loop_->add(process->peer.pidfd(), EPOLLIN, [this, id](std::uint32_t) { on_ended(id); }); !added) {
+            return doom(id, added.error().what);
+        }
+    }
+    if (process->role == Role::kWorker && process->state == State::kBooting) {
+        process->state = State::kIdle;
+        pump();
+    }
+}
+
+// The process is gone: hear what it had said, then ask its parent for how it ended.
+void Session::on_ended(Id id) {
+    drain(id);
+    Process* process = find(id);
+    if (process == nullptr || process->state == State::kEnded) return;
+    process->state = State::kEnded;
+    loop_->remove(process->peer.channel().wake_fd());
+    loop_->remove(process->peer.socket());
+    if (process->peer.pidfd() >= 0) loop_->remove(process->peer.pidfd());
+    Process* parent = find(process->parent);
+    if (process->peer.pid() > 0 && parent != nullptr && parent->state != State::kEnded) {
+        const auto pid = static_cast<std::uint32_t>(process->peer.pid());
+        if (parent->peer.post(Kind::kReap, shm::kNoItem, pid)) return;
+    }
+    worker_ended(id, std::nullopt);
+}
+
+void Session::drain(Id id) {
+    Process* process = find(id);
+    if (process == nullptr || process->state == State::kEnded) return;
+    process->peer.channel().acknowledge_wake();
+    if (auto flushed = process->peer.channel().flush_backlog(); !flushed) return doom(id, flushed.error().what);
+    while (true) {
+        process = find(id);
+        if (process == nullptr) return;
+        auto message = process->peer.channel().receive();
+        if (!message) return doom(id, message.error().what);
+        if (!*message) return;
+        handle(id, **std::move(message));
+    }
+}
+
+void Session::drain_all() {
+    std::vector<Id> ids;
+    for (const auto& [id, process] : processes_) ids.push_back(id);
+    for (const Id id : ids) drain(id);
+}
+
+void Session::tick() {
+    drain_all();
+    show_progress(false);
+    loop_->after(kTickNs, [this] { tick(); });
+}
+
+// A process that broke the protocol is as good as dead.
+void Session::doom(Id id, const std::string& why) {
+    Process* process = find(id);
+    if (process == nullptr || process->state == State::kEnded) return;
+    if (process->role == Role::kZygote || process->role == Role::kController) {
+        fail_run(fmt::format("the {} process broke the protocol: {}",
+                             process->role == Role::kZygote ? "zygote" : "controller", why));
+        return;
+    }
+    process->replace = true;
+    process->peer.kill(SIGKILL);
+    loop_->remove(process->peer.channel().wake_fd());
+}
+
+// --- the keeper -----------------------------------------------------------------------------------------------------
+
+void Session::on_lifeline() {
+    auto packet = base::receive_packet(launched_->lifeline.get());
+    if (!packet || packet->status == base::Packet::Status::kClosed) {
+        if (launched_->lifeline.valid()) loop_->remove(launched_->lifeline.get());
+        if (stage_ == Stage::kSweeping || exit_code_) return loop_->stop();
+        int status = 0;
+        if (::waitpid(launched_->keeper, &status, 0) == launched_->keeper && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+            exit_code_ = WEXITSTATUS(status);  // it has said why
+            return loop_->stop();
+        }
+        failure_ = "tach-zygote ended unexpectedly";
+        return loop_->stop();
+    }
+    zygote::KeeperNews news{};
+    if (packet->status != base::Packet::Status::kReceived || packet->bytes.size() != sizeof news) return;
+    std::copy_n(packet->bytes.begin(), sizeof news, reinterpret_cast<std::byte*>(&news));  // NOLINT
+    if (news.tag == static_cast<std::uint32_t>(zygote::KeeperNews::Tag::kInterpreterEnded)) {
+        on_interpreter_ended(news.value);
+    }
+}
+
+void Session::on_interpreter_ended(int status) {
+    drain(zygote_);
+    Process* process = find(zygote_);
+    if (process == nullptr) return;
+    loop_->remove(process->peer.channel().wake_fd());
+    loop_->remove(process->peer.socket());
+    process->state = State::kEnded;
+    if (stage_ == Stage::kClosingZygote) return leave_now(exit_code_.value_or(kExitInternal));
+    const bool natural = process->retired || (WIFEXITED(status) && (stage_ == Stage::kCollecting && !solo_));
+    if (natural) return leave_now(WIFEXITED(status) ? WEXITSTATUS(status) : kExitInternal);
+    if (interrupted_ && solo_) return leave_now(kExitInterrupted);
+
+    const auto item = process->peer.current_item(items_.size());
+    if (solo_ && item && !items_[*item].complete) {
+        shm::Message crashed;
+        crashed.head.kind = static_cast<std::uint16_t>(Kind::kCrashed);
+        crashed.head.item = *item;
+        crashed.head.a = WIFSIGNALED(status) ? static_cast<std::uint32_t>(WTERMSIG(status)) : 0;
+        crashed.head.b = WIFEXITED(status) ? static_cast<std::uint32_t>(WEXITSTATUS(status)) : 0;
+        item_crashed(zygote_, crashed);
+    }
+    if (completed_ > completed_at_restart_) restarts_ = 0;
+    if (!solo_ || items_.empty() || ++restarts_ > kFruitlessRestarts) {
+        const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
+                                                    : fmt::format("exited with status {}", WEXITSTATUS(status));
+        return fail_run(fmt::format("the interpreter that collected the tests {}", how));
+    }
+    completed_at_restart_ = completed_;
+    ++respawns_;
+    loop_->remove(launched_->lifeline.get());
+    processes_.erase(zygote_);
+    launched_.reset();
+    if (auto started = start_interpreter(); !started) fail_run(started.error().what);
+}
+
+// Ends every process at once and then the loop.
+void Session::leave_now(int exit_code) {
+    exit_code_ = exit_code;
+    stage_ = Stage::kSweeping;
+    for (auto& [id, process] : processes_) {
+        if (process.state != State::kEnded) drain(id);
+    }
+    if (!launched_ || !launched_->lifeline.valid()) return loop_->stop();
+    ::shutdown(launched_->lifeline.get(), SHUT_WR);  // the keeper kills what is left, says so and closes its end
+    loop_->after(kGraceNs, [this] { loop_->stop(); });
+}
+
+void Session::fail_run(std::string what) {
+    if (!failure_) failure_ = std::move(what);
+    leave_now(kExitInternal);
+}
+
+// --- signals --------------------------------------------------------------------------------------------------------
+
+void Session::on_signal() {
+    while (true) {
+        auto signal = base::read_signal(signals_.get());
+        if (!signal || !*signal) return;
+        if (**signal != SIGCHLD) interrupt(**signal);
+    }
+}
+
+// Once: stop handing out, interrupt what runs, finalise, report. Twice: leave now.
+void Session::interrupt(int signal) {
+    if (++signals_seen_ > 1) {
+        printer_.finish();
+        return leave_now(kExitInterrupted);
+    }
+    interrupted_ = true;
+    if (signal != SIGINT) loop_->after(kGraceNs, [this] { leave_now(kExitInterrupted); });
+    Process* zygote = find(zygote_);
+    if (stage_ == Stage::kCollecting || solo_) {
+        if (zygote != nullptr && !plan_.interactive) zygote->peer.kill(SIGINT);
+        return;
+    }
+    if (stage_ != Stage::kRunning) return;
+    schedule_->abandon();
+    set_limits();
+    for (auto& [id, process] : processes_) {
+        const pid_t top = process.peer.top_pid();
+        if (process.state == State::kRunning && top != 0) ::kill(top, SIGINT);
+    }
+    // A test that ignores the interrupt loses its process, not its layer's chance to finalise.
+    loop_->after(kGraceNs, [this] {
+        for (auto& [id, process] : processes_) {
+            const pid_t top = process.peer.top_pid();
+            if (process.state == State::kRunning && top != 0) ::kill(top, SIGKILL);
+        }
+    });
+    pump();
+}
+
+void Session::show_progress(bool force) {
+    const std::int64_t now = base::monotonic_ns();
+    if (stage_ != Stage::kRunning || !results_ || (!force && !printer_.due(now))) return;
+    Progress progress{.done = completed_, .total = cut_ ? *cut_ + 1 : items_.size(), .counts = results_->counts(), .running = {}};
+    progress.done = std::min(progress.done, progress.total);
+    for (const auto& [id, process] : processes_) {
+        if (process.state != State::kRunning && !(solo_ && id == zygote_)) continue;
+        const auto item = process.peer.current_item(items_.size());
+        if (!item) continue;
+        const std::int64_t began = process.peer.channel().record().started_ns.load(std::memory_order_relaxed);
+        progress.running.push_back({results_->nodeid(*item), std::max<std::int64_t>(0, now - began)});
+    }
+    printer_.progress(progress, now);
+}
+
+ReportInputs Session::report_inputs() const {
+    ReportInputs inputs;
+    inputs.version = TACH_VERSION;
+    inputs.engine = "fork";
+    inputs.seed = plan_.seed;
+    inputs.workers = workers_;
+    inputs.exit_code = exit_code_.value_or(kExitInternal);
+    inputs.duration_ns = base::monotonic_ns() - started_ns_;
+    inputs.python_executable = python_executable_;
+    inputs.python_version = python_version_;
+    inputs.metrics["respawns"] = respawns_;
+    inputs.metrics["second_opinion_passes"] = opinions_ ? opinions_->passes() : 0;
+    inputs.metrics["order_dependent"] = static_cast<double>(order_dependent_.size());
+    inputs.metrics["unconfirmed"] = unconfirmed_;
+    return inputs;
+}
+
+}  // namespace tach::supervisor

@@ -1,0 +1,248 @@
+#pragma once
+
+// One run of a suite: owns every process of it, hands out the tests, and turns what the processes say into verdicts, a
+// replay for the controller, and an exit code. Made once by main; one thread, one event loop; run() returns when no
+// process of the run is left.
+//
+//   starting -> collecting -> running -> (second opinions) -> closing workers, bases, controller, zygote -> done
+//
+// A worker is Booting until its handshake, then Idle, Running, Finishing, and Ended when the kernel says so; a worker
+// that broke the protocol, or that must be replaced, is killed or finished and the pool forks another. Messages of
+// processes are claims: indices are checked, and what makes no sense costs that process its life, not ours.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/result.h"
+#include "supervisor/home.h"
+#include "supervisor/interpreter.h"
+#include "supervisor/json_report.h"
+#include "supervisor/launch.h"
+#include "supervisor/memory.h"
+#include "supervisor/peer.h"
+#include "supervisor/printer.h"
+#include "supervisor/results.h"
+#include "supervisor/schedule.h"
+#include "supervisor/second_opinion.h"
+#include "supervisor/settings.h"
+#include "supervisor/stored_message.h"
+
+namespace tach::supervisor {
+
+class Session {
+  public:
+    // `interactive`: tests may read the terminal, so they stay in its foreground process group.
+    Session(Settings settings, Home home, Interpreter interpreter, std::uint64_t seed, bool interactive, Printer& printer);
+
+    // The exit code. An error is tach's own failure, with what is known of it.
+    [[nodiscard]] base::Result<int> run();
+
+    [[nodiscard]] const Results* results() const { return results_ ? &*results_ : nullptr; }
+    [[nodiscard]] ReportInputs report_inputs() const;
+
+  private:
+    using Id = int;  // of a process; never reused
+
+    enum class State { kBooting, kIdle, kRunning, kFinishing, kEnded };
+
+    struct Process {
+        shm::Role role = shm::Role::kWorker;
+        Peer peer;
+        Id parent = 0;
+        std::uint32_t number = 0;  // of a worker or a base
+        std::uint32_t pool = 0;    // workers: the base whose items it runs
+        State state = State::kBooting;
+        std::optional<Run> run;
+        bool opinion = false;  // runs a pass of a second opinion
+        bool shared = false;   // runs what is known to be order-dependent
+        bool live = false;     // a base that became the one worker of its live fixtures
+        bool replace = false;  // must not get another run
+        bool retired = false;
+    };
+
+    struct Item {
+        std::uint32_t unit = 0;
+        std::uint32_t base = 0;
+        std::uint32_t opens_base = 0;
+        std::uint32_t flags = 0;
+        std::uint32_t module = 0;
+        std::string file;
+        std::vector<std::string> session_fixtures;
+        std::vector<shm::Message> messages;  // for the controller, until they are passed on
+        bool held_done = false;              // finished but for what its layer's end may add
+        bool complete = false;
+    };
+
+    // What a second opinion puts in place of an isolated run.
+    struct Replacement {
+        std::vector<shm::Message> messages;
+        ItemResult result;
+    };
+
+    enum class BaseState { kUnstarted, kStarting, kReady, kLive, kGone };
+    struct Base {
+        BaseState state = BaseState::kUnstarted;
+        Id process = 0;
+        std::uint32_t opened_by = shm::kNoItem;  // the item whose session fixtures it sets up
+    };
+
+    enum class Stage { kCollecting, kRunning, kClosingWorkers, kClosingBases, kClosingController, kClosingZygote, kSweeping };
+
+    // --- session.cpp: processes and their events
+    base::Result<void> start_interpreter();
+    base::Result<void> watch(Id id);
+    void on_handshake(Id id);
+    void on_ended(Id id);
+    void drain(Id id);
+    void drain_all();
+    void tick();
+    void on_lifeline();
+    void on_interpreter_ended(int status);
+    void on_signal();
+    void interrupt(int signal);
+    void leave_now(int exit_code);
+    void fail_run(std::string what);
+    void doom(Id id, const std::string& why);
+    Process* find(Id id);
+    base::Result<Id> fork_process(Id parent, shm::Kind kind, shm::Role role, std::uint32_t item, std::uint32_t a,
+                                  std::uint32_t b);
+    void show_progress(bool force);
+
+    // --- session_messages.cpp: what processes say
+    void handle(Id id, shm::Message message);
+    void handle_zygote(Id id, const shm::Message& message);
+    void handle_item_message(Id id, shm::Message message);
+    void add_item(const shm::Message& message);
+    void collected(const shm::Message& message);
+    void go_solo(const shm::Message& message);
+    void root_known(const shm::Message& message);
+    void base_ready(Id id, const shm::Message& message);
+    void run_done(Id id, const shm::Message& message);
+    void reaped(const shm::Message& message);
+    void item_done(Id id, shm::Message message);
+    void item_crashed(Id id, const shm::Message& message);
+    void item_exit(Id id, shm::Message message);
+    void opinion_message(Id id, const shm::Message& message);
+    void record_crash(std::uint32_t worker, const shm::Message& message);
+
+    // --- session_pool.cpp: workers, bases and the order of work
+    void begin_running();
+    void pump();
+    void assign(Id id);
+    void start_run(Id id, Run run, std::uint32_t flags);
+    bool ensure_base(std::uint32_t number);
+    [[nodiscard]] Id source_of(std::uint32_t base) const;
+    void fork_workers();
+    void take_live(std::uint32_t base);
+    [[nodiscard]] bool has_shared_worker() const;
+    bool fork_worker(std::uint32_t base, bool shared);
+    void worker_ended(Id id, std::optional<int> status);
+    void worker_died(const Process& ended, std::optional<int> status);
+    void base_died(const Process& ended, std::optional<int> status);
+    void charge_death(const Process& ended, std::uint32_t item, std::optional<int> status);
+    void requeue_unfinished(const Run& run);
+    void show_failure(std::uint32_t item);
+    void finish_process(Id id);
+    void complete(std::uint32_t item);
+    void account_failure(std::uint32_t item);
+    void cut(std::uint32_t item, bool final);
+    void uncut();
+    void set_limits();
+    void replay();
+    [[nodiscard]] bool quiescent() const;
+    [[nodiscard]] std::size_t live_workers() const;
+    [[nodiscard]] std::uint32_t charged_item() const;
+    [[nodiscard]] Schedule make_schedule() const;
+    void note_order_dependents();
+
+    // --- session_opinions.cpp
+    void doubt(std::uint32_t item);
+    bool give_opinions();
+    void opinion_ended(Id id);
+    void apply_opinions();
+    void become_order_dependent(const SecondOpinion::Settled& settled);
+    void learn(std::uint32_t item, Opinion opinion);
+    bool recheck_cut();
+    void know_modules(const shm::Message& message);
+    [[nodiscard]] double expected_s(std::uint32_t item) const;
+    [[nodiscard]] bool opinions_enabled() const;
+
+    // --- session_end.cpp
+    void close();
+    void close_step();
+    [[nodiscard]] std::vector<std::string> summary_lines() const;
+    void end_controller();
+    void remember();
+
+    Settings settings_;
+    LaunchPlan plan_;
+    Printer& printer_;
+    std::optional<base::EventLoop> loop_;
+    base::UniqueFd signals_;
+    std::optional<Launched> launched_;  // its zygote has moved into processes_
+    std::map<Id, Process> processes_;
+    Id next_id_ = 1;
+    Id zygote_ = 0;
+    Id controller_ = 0;
+    std::vector<Base> bases_;
+
+    Stage stage_ = Stage::kCollecting;
+    bool solo_ = false;
+    std::string solo_reason_;
+    bool interrupted_ = false;
+    int signals_seen_ = 0;
+    std::optional<int> exit_code_;
+    std::optional<std::string> failure_;  // tach's own
+    std::uint32_t restarts_ = 0;
+    std::uint32_t deaths_without_progress_ = 0;
+    std::size_t completed_at_restart_ = 0;
+
+    std::vector<Item> items_;
+    std::vector<std::string> nodeids_;
+    std::map<std::string, std::uint32_t> modules_;
+    std::optional<Results> results_;
+    std::optional<Schedule> schedule_;
+    std::optional<ReplayOrder> order_;
+    std::size_t completed_ = 0;
+    std::uint32_t maxfail_ = 0;
+    std::uint32_t workers_ = 1;
+    std::map<std::uint32_t, std::uint32_t> attempts_;  // by worker number: processes that had it
+    std::uint32_t respawns_ = 0;
+    std::size_t deselected_ = 0;
+    std::optional<std::uint32_t> cut_;
+    bool cut_final_ = false;
+    bool hold_charged_ = true;
+    std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
+    std::set<std::uint32_t> ends_session_;
+    std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
+
+    std::optional<Memory> memory_;
+    ContentKeys content_keys_;
+    static constexpr const char* kKeyPending = "pending";
+    std::string opinion_key_;  // empty: not asked for; kKeyPending: asked for while running
+    bool modules_asked_ = false;
+    std::optional<SecondOpinion> opinions_;
+    std::optional<SecondOpinion::Pass> pass_;
+    SecondOpinion::Seen seen_;
+    std::map<std::uint32_t, Item> opinion_items_;
+    std::map<std::uint32_t, ItemResult> opinion_results_;
+    std::set<std::uint32_t> unsettled_;
+    std::map<std::uint32_t, Replacement> replacements_;
+    std::int64_t pass_started_ns_ = 0;
+    std::vector<std::uint32_t> order_dependent_;
+    std::set<std::uint32_t> polluted_;
+    std::uint32_t unconfirmed_ = 0;
+
+    std::string python_version_;
+    std::string python_executable_;
+    std::int64_t started_ns_ = 0;
+    int verbosity_ = 0;
+};
+
+}  // namespace tach::supervisor

@@ -1,0 +1,110 @@
+// The orderly end of a run: workers first, then bases in reverse order of their making, then the controller, which ends
+// pytest's session, then the zygote.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "supervisor/session.h"
+
+namespace tach::supervisor {
+
+using shm::Kind;
+using shm::Role;
+
+void Session::close() {
+    stage_ = Stage::kClosingWorkers;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        if (items_[i].held_done && !items_[i].complete) complete(i);
+    }
+    close_step();
+}
+
+void Session::close_step() {
+    if (stage_ == Stage::kClosingWorkers) {
+        bool left = false;
+        for (auto& [id, process] : processes_) {
+            if (process.role != Role::kWorker) continue;
+            finish_process(id);
+            left = true;
+        }
+        if (left) return;
+        stage_ = Stage::kClosingBases;
+    }
+    if (stage_ == Stage::kClosingBases) {
+        // Bases are numbered in the order of their making, and a later one may be a copy of an earlier one.
+        Id last = 0;
+        for (const auto& [id, process] : processes_) {
+            if (process.role == Role::kBase && (last == 0 || process.number > processes_.at(last).number)) last = id;
+        }
+        if (last != 0) return finish_process(last);
+        stage_ = Stage::kClosingController;
+        hold_charged_ = false;
+        order_->close();
+        replay();
+        return end_controller();
+    }
+    if (stage_ == Stage::kClosingController && find(controller_) == nullptr) {
+        stage_ = Stage::kClosingZygote;
+        remember();
+        finish_process(zygote_);
+    }
+}
+
+// Everything was told; what is left for pytest's session is its end. Solo: the same process.
+void Session::end_controller() {
+    Process* reader = find(solo_ ? zygote_ : controller_);
+    if (reader == nullptr) return;
+    if (solo_) remember();
+    const std::vector<std::string> lines = summary_lines();
+    const std::vector<std::string_view> strings(lines.begin(), lines.end());
+    const auto reason = interrupted_ ? shm::EndReason::kInterrupted : cut_ ? shm::EndReason::kStopped : shm::EndReason::kComplete;
+    if (auto posted = reader->peer.post(Kind::kEnd, shm::kNoItem, static_cast<std::uint32_t>(reason), 0, strings); !posted) {
+        fail_run(posted.error().what);
+    }
+}
+
+std::vector<std::string> Session::summary_lines() const {
+    std::array<std::size_t, 3> modes{};
+    for (std::size_t i = 0; i < results_->end(); ++i) {
+        if (results_->at(i).done) ++modes[static_cast<std::size_t>(results_->at(i).mode)];
+    }
+    std::string used;
+    constexpr std::array<const char*, 3> kNames{"snapshot", "fork", "shared"};
+    for (std::size_t mode = 0; mode < modes.size(); ++mode) {
+        if (modes[mode] > 0) used += fmt::format("{}{} {}", used.empty() ? "" : ", ", modes[mode], kNames[mode]);
+    }
+    std::vector<std::string> lines;
+    lines.push_back(fmt::format("seed {}, {} worker{}, engine fork, modes: {}", plan_.seed, workers_, workers_ == 1 ? "" : "s",
+                                used.empty() ? "none" : used));
+    if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);
+    for (const auto& [item, why] : live_reasons_) {
+        lines.push_back(fmt::format("shared from {} on: {}", results_->nodeid(item), why));
+    }
+    for (const std::uint32_t item : order_dependent_) {
+        if (item < results_->end()) lines.push_back(fmt::format("{}: {}", results_->nodeid(item), results_->at(item).note));
+    }
+    for (const std::uint32_t item : polluted_) {
+        if (item < results_->end()) lines.push_back(fmt::format("{}: {}", results_->nodeid(item), results_->at(item).note));
+    }
+    if (unconfirmed_ > 0) {
+        lines.push_back(fmt::format("{} test{} without a second opinion in pytest's own order (second_opinion.budget_s)",
+                                    unconfirmed_, unconfirmed_ == 1 ? "" : "s"));
+    }
+    return lines;
+}
+
+void Session::remember() {
+    if (!memory_) return;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        const ItemResult& result = results_->at(i);
+        if (result.done && result.outcome() == Outcome::kPassed) {
+            memory_->learn_duration(results_->nodeid(i), result.duration_ns);
+        }
+    }
+    memory_->save();
+    if (auto warning = memory_->take_warning()) printer_.line("tach: " + *warning);
+}
+
+}  // namespace tach::supervisor

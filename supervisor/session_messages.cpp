@@ -1,0 +1,315 @@
+// What the processes of a run say, and what follows from it. Every index in a message is a claim.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+#include "base/clock.h"
+#include "supervisor/session.h"
+
+namespace tach::supervisor {
+
+using shm::Kind;
+using shm::Message;
+using shm::Role;
+
+namespace {
+
+std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> parts;
+    while (!text.empty()) {
+        const std::size_t end = text.find(separator);
+        parts.emplace_back(text.substr(0, end));
+        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    }
+    return parts;
+}
+
+}  // namespace
+
+void Session::handle(Id id, Message message) {
+    Process* process = find(id);
+    if (process == nullptr) return;
+    switch (message.kind()) {
+        case Kind::kOutput:
+            if (id == zygote_ || id == controller_) {
+                printer_.text(static_cast<shm::Stage>(std::min(message.head.a, 2U)), message.string(0));
+            }
+            return;
+        case Kind::kProblem:
+            return fail_run(std::string(message.string(0)));
+        case Kind::kReaped:
+            return reaped(message);
+        case Kind::kBaseReady:
+            return base_ready(id, message);
+        case Kind::kRetired:
+            process->retired = true;
+            return;
+        case Kind::kHello:
+        case Kind::kRoot:
+        case Kind::kItem:
+        case Kind::kCollected:
+        case Kind::kSolo:
+        case Kind::kModuleFiles:
+            if (id == zygote_) handle_zygote(id, message);
+            return;
+        case Kind::kRunDone:
+            return run_done(id, message);
+        default:
+            return handle_item_message(id, std::move(message));
+    }
+}
+
+void Session::handle_zygote(Id, const Message& message) {
+    switch (message.kind()) {
+        case Kind::kHello:
+            python_version_ = message.string(0);
+            return;
+        case Kind::kRoot:
+            return root_known(message);
+        case Kind::kItem:
+            return add_item(message);
+        case Kind::kCollected:
+            return collected(message);
+        case Kind::kSolo:
+            return go_solo(message);
+        case Kind::kModuleFiles:
+            return know_modules(message);
+        default:
+            return;
+    }
+}
+
+void Session::root_known(const Message& message) {
+    if (!memory_) memory_ = Memory::load(std::filesystem::path(std::string(message.string(0))));
+    verbosity_ = std::atoi(std::string(message.string(2)).c_str());  // NOLINT(cert-err34-c): 0 when it makes no sense
+    std::vector<std::string> entries;
+    for (const std::string& file : memory_->files_with_late_fixtures()) {
+        std::string entry = file;
+        for (const std::string& name : memory_->late_fixtures(file)) entry += "\n" + name;
+        entries.push_back(std::move(entry));
+    }
+    const std::vector<std::string_view> strings(entries.begin(), entries.end());
+    if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, strings); !posted) {
+        fail_run(posted.error().what);
+    }
+}
+
+// A restarted interpreter announces its items again; they must be the same.
+void Session::add_item(const Message& message) {
+    const std::uint32_t index = message.head.item;
+    const std::string file = std::string(message.string(1));
+    if (results_) {
+        if (index >= items_.size() || results_->nodeid(index) != message.string(0)) {
+            fail_run(fmt::format("a restarted interpreter collected other tests: {}", message.string(0)));
+        }
+        return;
+    }
+    if (index != items_.size()) return fail_run("the zygote announced its items out of order");
+    Item item;
+    item.unit = message.head.a;
+    item.flags = message.head.b;
+    item.base = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t0, 0, index + 1));
+    item.opens_base = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t1, 0, index + 1));
+    item.module = modules_.try_emplace(file, static_cast<std::uint32_t>(modules_.size())).first->second;
+    item.file = file;
+    item.session_fixtures = split(message.string(2), '\n');
+    nodeids_.emplace_back(message.string(0));
+    items_.push_back(std::move(item));
+}
+
+void Session::collected(const Message& message) {
+    if (results_) return;
+    if (message.head.item != items_.size()) return fail_run("the zygote announced too few items");
+    results_.emplace(items_.size(), nodeids_);
+    deselected_ = static_cast<std::size_t>(std::max<std::int64_t>(0, message.head.t0));
+    results_->set_deselected(deselected_);
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+        results_->at(i).no_rerun = (items_[i].flags & shm::kItemNoRerun) != 0;
+    }
+    maxfail_ = message.head.a;
+    if ((message.head.b & shm::kSessionStepwise) != 0) maxfail_ = maxfail_ == 0 ? 1 : maxfail_;
+    if (settings_.workers.source == Source::kDefault && message.head.t1 > 0) {
+        workers_ = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t1, 1, kMaxWorkers));
+    }
+    if (settings_.mode.value == Mode::kShared) workers_ = 1;
+    workers_ = std::min(workers_, static_cast<std::uint32_t>(std::max<std::size_t>(1, items_.size())));
+    order_.emplace(static_cast<std::uint32_t>(items_.size()));
+}
+
+// Everything in one process: replay what an earlier one that died had found out, then let it go.
+void Session::go_solo(const Message& message) {
+    solo_ = true;
+    stage_ = Stage::kRunning;
+    workers_ = 1;
+    solo_reason_ = message.string(0);
+    if (!solo_reason_.empty() && respawns_ == 0) {
+        printer_.line(fmt::format("tach: no test is isolated, all run in one process: {}", solo_reason_));
+    }
+    Peer& peer = processes_.at(zygote_).peer;
+    for (const Item& item : items_) {
+        if (!item.complete) continue;
+        for (const Message& stored : item.messages) {
+            if (auto posted = peer.pass_on(stored); !posted) return fail_run(posted.error().what);
+        }
+    }
+    if (auto posted = peer.post(Kind::kResume); !posted) return fail_run(posted.error().what);
+    if (interrupted_) peer.kill(SIGINT);
+}
+
+void Session::base_ready(Id id, const Message& message) {
+    if (id == zygote_) {
+        if (stage_ == Stage::kCollecting) begin_running();
+        return;
+    }
+    Process& process = processes_.at(id);
+    if (process.role != Role::kBase || process.number >= bases_.size()) return doom(id, "an unknown base");
+    Base& base = bases_[process.number];
+    if (message.head.b == 0) {
+        base.state = BaseState::kReady;
+        process.state = State::kIdle;
+    } else {
+        base.state = BaseState::kLive;
+        process.live = true;
+        live_reasons_[base.opened_by] = message.string(0);
+        take_live(process.number);
+    }
+    pump();
+}
+
+// A worker is through with its run; the solo process or the controller wants what ends its summary.
+void Session::run_done(Id id, const Message& message) {
+    Process& process = processes_.at(id);
+    if (solo_ || id == controller_) {
+        if (id == controller_ && message.head.b != 0) {
+            if (message.head.item < items_.size()) cut(message.head.item, true);
+            return pump();
+        }
+        return end_controller();
+    }
+    if (process.state != State::kRunning) return;
+    process.state = State::kIdle;
+    process.replace = process.replace || message.head.a != 0;
+    const std::optional<Run> run = std::exchange(process.run, std::nullopt);
+    if (process.opinion) return opinion_ended(id);
+    if (message.head.b != 0) process.replace = true;
+    // Items that the worker was told not to start any more go back; whether they are still wanted is the schedule's word.
+    if (run) requeue_unfinished(*run);
+    pump();
+}
+
+void Session::handle_item_message(Id id, Message message) {
+    Process& process = processes_.at(id);
+    const bool is_runner = process.role == Role::kWorker || process.role == Role::kBase || solo_;
+    if (!is_runner) return;
+    const std::uint32_t index = message.head.item;
+    if (message.kind() == Kind::kWarning && index >= items_.size() && !items_.empty()) message.head.item = 0;
+    if (message.head.item >= items_.size()) return doom(id, fmt::format("item {} does not exist", index));
+    if (process.opinion) return opinion_message(id, message);
+
+    Item& item = items_[message.head.item];
+    ItemResult& result = results_->at(message.head.item);
+    if (message.kind() == Kind::kAmend && !item.messages.empty()) {
+        const bool was_failed = result.failures() > 0;
+        result.add_amend(message);
+        if (item.complete && !was_failed && result.failures() > 0) account_failure(message.head.item);
+        item.messages.insert(item.messages.end() - 1, std::move(message));  // before its Done
+        return;
+    }
+    if (item.complete) return;  // said already, by a process that died since
+    switch (message.kind()) {
+        case Kind::kStarted:
+            result.mode = message.head.a <= 2 ? static_cast<shm::Mode>(message.head.a) : shm::Mode::kShared;
+            result.worker = solo_ ? 0 : static_cast<int>(process.number);
+            item.messages.clear();
+            return;
+        case Kind::kReport:
+            result.add_report(message);
+            item.messages.push_back(std::move(message));
+            return;
+        case Kind::kLogStart:
+        case Kind::kLogFinish:
+        case Kind::kWarning:
+            item.messages.push_back(std::move(message));
+            return;
+        case Kind::kDone:
+            return item_done(id, std::move(message));
+        case Kind::kCrashed:
+            return item_crashed(id, message);
+        case Kind::kExit:
+            return item_exit(id, std::move(message));
+        case Kind::kLive:
+            live_reasons_[message.head.item] = message.string(0);
+            return;
+        default:
+            return doom(id, fmt::format("message of kind {}", message.head.kind));
+    }
+}
+
+void Session::item_done(Id, Message message) {
+    const std::uint32_t index = message.head.item;
+    Item& item = items_[index];
+    ItemResult& result = results_->at(index);
+    result.add_done(message);
+    const bool held = (message.head.b & shm::kDoneHeld) != 0;
+    if ((message.head.b & shm::kDoneKept) != 0 && memory_) {
+        const std::string file = results_->nodeid(index).substr(0, results_->nodeid(index).find("::"));
+        for (const std::string& name : split(message.string(2), '\n')) memory_->learn_late_fixture(file, name);
+    }
+    if (item.held_done) {
+        item.held_done = false;
+        return complete(index);
+    }
+    message.head.b &= ~static_cast<std::uint32_t>(shm::kDoneHeld);  // the controller hears of it when it is complete
+    item.messages.push_back(std::move(message));
+    item.held_done = held;
+    if (!held) complete(index);
+}
+
+void Session::item_crashed(Id id, const Message& message) {
+    if (interrupted_) return;  // it was killed because it would not be interrupted
+    record_crash(solo_ ? 0 : processes_.at(id).number, message);
+}
+
+void Session::record_crash(std::uint32_t worker, const Message& message) {
+    const std::uint32_t index = message.head.item;
+    Item& item = items_[index];
+    ItemResult& result = results_->at(index);
+    result.add_crashed(message);
+    result.worker = static_cast<int>(worker);
+    // Reports of a test that then crashed do not count, but for its set-up, which opens the test in plugins' books.
+    std::erase_if(item.messages, [](const Message& stored) {
+        const bool setup = stored.head.a == static_cast<std::uint32_t>(shm::Phase::kSetup);
+        const bool passed = (stored.head.b & (shm::kReportFailed | shm::kReportSkipped)) == 0;
+        return stored.kind() != Kind::kLogStart && !(stored.kind() == Kind::kReport && setup && passed);
+    });
+    shm::MessageHead head{};
+    head.item = index;
+    if (item.messages.empty()) {
+        head.kind = static_cast<std::uint16_t>(Kind::kLogStart);
+        item.messages.push_back(stored_message(head, {}));
+    }
+    head = message.head;
+    head.kind = static_cast<std::uint16_t>(Kind::kCrash);
+    item.messages.push_back(
+        stored_message(head, {result.message, message.string(0), message.string(1), message.string(2)}));
+    item.held_done = false;
+    complete(index);
+}
+
+// KeyboardInterrupt or pytest.exit in a test, or an exception in a hook: the session ends with this item.
+void Session::item_exit(Id, Message message) {
+    const std::uint32_t index = message.head.item;
+    if (interrupted_) return;  // ours
+    if (cut_ && index > *cut_) return;
+    items_[index].messages.push_back(std::move(message));
+    ends_session_.insert(index);
+    items_[index].held_done = false;
+    complete(index);
+    cut(index, true);
+}
+
+}  // namespace tach::supervisor

@@ -1,0 +1,195 @@
+// Second opinions, as the Session runs them: one process at a time, nothing else running.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "supervisor/session.h"
+
+namespace tach::supervisor {
+
+using shm::Kind;
+using shm::Role;
+
+bool Session::opinions_enabled() const { return settings_.second_opinion.value && !solo_ && !interrupted_; }
+
+void Session::doubt(std::uint32_t item) {
+    if (!opinion_key_.empty() && memory_) {
+        const Opinion* known = memory_->opinion(results_->nodeid(item), opinion_key_);
+        if (known != nullptr && known->verdict == Opinion::Verdict::kConfirmed) return;
+    }
+    unsettled_.insert(item);
+    opinions_->doubt(item, results_->at(item).outcome());
+    if (modules_asked_) return;
+    modules_asked_ = true;
+    opinion_key_ = kKeyPending;
+    if (Process* zygote = find(zygote_)) static_cast<void>(zygote->peer.post(Kind::kModules));
+}
+
+// What a remembered opinion depends on: the project's files, what is installed, and how pytest was called.
+void Session::know_modules(const shm::Message& message) {
+    std::vector<std::filesystem::path> files;
+    for (std::size_t i = 1; i < message.strings.size(); ++i) files.emplace_back(std::string(message.string(i)));
+    const bool first = opinion_key_.empty();
+    opinion_key_ = content_keys_.key(files, message.string(0));
+    if (!first) return;
+    note_order_dependents();
+    pump();
+}
+
+double Session::expected_s(std::uint32_t item) const {
+    if (results_ && items_[item].complete) return static_cast<double>(results_->at(item).duration_ns) / 1e9;
+    if (!memory_) return -1;
+    return memory_->duration_s(results_->nodeid(item)).value_or(-1);
+}
+
+// Starts the next pass, if one is due. True while there is something to wait for.
+bool Session::give_opinions() {
+    if (pass_) return true;
+    if (!opinions_enabled()) {
+        unsettled_.clear();
+        return false;
+    }
+    if (cut_ && !cut_final_) {
+        // Before -x acts, only what decides it: the failures up to the cut.
+        std::erase_if(unsettled_, [this](std::uint32_t item) { return item > *cut_ && !results_->at(item).doubtful(); });
+    }
+    pass_ = opinions_->next([this](std::uint32_t item) { return expected_s(item); });
+    apply_opinions();
+    if (!pass_) {
+        unsettled_.clear();
+        if (cut_ && !cut_final_) return recheck_cut();
+        return false;
+    }
+    for (auto& [id, process] : processes_) {
+        if (process.role == Role::kWorker && process.state == State::kIdle) finish_process(id);
+    }
+    const std::uint32_t base = items_[pass_->items.back()].base;
+    attempts_.try_emplace(0, 0);
+    auto id = fork_process(source_of(base), Kind::kForkWorker, Role::kWorker, workers_, 0, ++attempts_[0]);
+    if (!id) {
+        fail_run(id.error().what);
+        return true;
+    }
+    Process& process = processes_.at(*id);
+    process.opinion = true;
+    process.pool = base;
+    seen_.clear();
+    opinion_items_.clear();
+    opinion_results_.clear();
+    pass_started_ns_ = base::monotonic_ns();
+    const auto budget_ns = static_cast<std::int64_t>(opinions_->budget_left_s() * 1e9);
+    const std::uint32_t number = opinions_->passes();
+    loop_->after(std::max<std::int64_t>(budget_ns, base::kNsPerSecond), [this, opinion = *id, number] {
+        Process* late = find(opinion);
+        if (late != nullptr && opinions_->passes() == number) doom(opinion, "a second opinion took longer than its budget");
+    });
+    const std::vector<std::uint32_t> items = pass_->items;
+    start_run(*id, Run{items.front(), items.back() + 1, base, 0, items}, shm::kRunShared | shm::kRunRerun);
+    return true;
+}
+
+void Session::opinion_message(Id, const shm::Message& message) {
+    const std::uint32_t index = message.head.item;
+    ItemResult& result = opinion_results_[index];
+    Item& item = opinion_items_[index];
+    switch (message.kind()) {
+        case Kind::kStarted:
+            result.mode = shm::Mode::kShared;
+            result.worker = 0;
+            return;
+        case Kind::kReport:
+            result.add_report(message);
+            break;
+        case Kind::kDone:
+            result.add_done(message);
+            seen_[index] = result.outcome();
+            break;
+        case Kind::kLogStart:
+        case Kind::kLogFinish:
+        case Kind::kWarning:
+            break;
+        default:
+            return;  // a crash or an exit here confirms nothing; what was not seen stays unconfirmed
+    }
+    item.messages.push_back(copy_of(message));
+}
+
+void Session::opinion_ended(Id id) {
+    if (!pass_) return;
+    const double took = static_cast<double>(base::monotonic_ns() - pass_started_ns_) / 1e9;
+    const SecondOpinion::Pass pass = *std::exchange(pass_, std::nullopt);
+    if (find(id) != nullptr) finish_process(id);
+    opinions_->finished(pass, seen_, took);
+    for (const auto& [item, outcome] : seen_) {
+        // The one difference that is the point: it fails under pytest only because another test polluted it.
+        const bool fails = outcome == Outcome::kFailed || outcome == Outcome::kError;
+        if (fails && results_->at(item).outcome() == Outcome::kPassed && polluted_.insert(item).second) {
+            results_->at(item).note = "fails in pytest's order, after other tests of this run: they pollute it";
+        }
+        // Kept for when the search for what it needs is over.
+        if (unsettled_.contains(item) && outcome != results_->at(item).outcome() && !replacements_.contains(item)) {
+            replacements_.emplace(item, Replacement{std::move(opinion_items_.at(item).messages), opinion_results_.at(item)});
+        }
+    }
+    apply_opinions();
+    pump();
+}
+
+void Session::apply_opinions() {
+    for (const SecondOpinion::Settled& settled : opinions_->take_settled()) {
+        unsettled_.erase(settled.item);
+        ItemResult& result = results_->at(settled.item);
+        switch (settled.verdict) {
+            case SecondOpinion::Settled::Verdict::kConfirmed:
+                learn(settled.item, {Opinion::Verdict::kConfirmed, {}, opinion_key_});
+                break;
+            case SecondOpinion::Settled::Verdict::kUnconfirmed:
+                ++unconfirmed_;
+                if (result.note.empty()) result.note = "unconfirmed";
+                break;
+            case SecondOpinion::Settled::Verdict::kOrderDependent:
+                become_order_dependent(settled);
+                break;
+        }
+    }
+}
+
+void Session::learn(std::uint32_t item, Opinion opinion) {
+    if (memory_ && opinion_key_ != kKeyPending) memory_->learn_opinion(results_->nodeid(item), std::move(opinion));
+}
+
+// Its outcome in pytest's order is the verdict.
+void Session::become_order_dependent(const SecondOpinion::Settled& settled) {
+    const auto found = replacements_.find(settled.item);
+    if (found == replacements_.end()) return;
+    std::vector<std::string> needs;
+    for (const std::uint32_t item : settled.needs) needs.push_back(results_->nodeid(item));
+    const std::string isolated(outcome_name(results_->at(settled.item).outcome()));
+    results_->at(settled.item) = found->second.result;
+    results_->at(settled.item).note =
+        needs.size() == 1
+            ? fmt::format("order-dependent: {} alone, needs {}", isolated, needs.front())
+            : fmt::format("order-dependent: {} alone, needs some of the {} tests before it from {}", isolated, needs.size(),
+                          needs.empty() ? "the start" : needs.front());
+    items_[settled.item].messages = std::move(found->second.messages);
+    order_dependent_.push_back(settled.item);
+    learn(settled.item, {Opinion::Verdict::kOrderDependent, needs, opinion_key_});
+    replacements_.erase(found);
+}
+
+// Before -x acts: do the failures up to the cut still stand?
+bool Session::recheck_cut() {
+    std::uint32_t failures = 0;
+    for (std::uint32_t i = 0; i <= *cut_; ++i) failures += items_[i].complete ? results_->at(i).failures() : 0;
+    if (failures >= maxfail_) {
+        cut(*cut_, true);
+        return false;
+    }
+    uncut();
+    pump();
+    return true;
+}
+
+}  // namespace tach::supervisor

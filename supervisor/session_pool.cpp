@@ -1,0 +1,465 @@
+// Workers and bases: who is forked from whom, who runs what, and what happens when one of them ends.
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <numeric>
+#include <set>
+
+#include "base/clock.h"
+#include "supervisor/session.h"
+
+namespace tach::supervisor {
+
+using shm::Kind;
+using shm::Role;
+
+namespace {
+
+// Workers that die one after the other without a single test done in between: the environment is broken, not a test.
+constexpr std::uint32_t kFruitlessDeaths = 5;
+
+}  // namespace
+
+Schedule Session::make_schedule() const {
+    std::vector<ScheduleItem> items;
+    items.reserve(items_.size());
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        items.push_back({items_[i].unit, items_[i].base, items_[i].flags, items_[i].module, expected_s(i)});
+    }
+    return Schedule(std::move(items), {.workers = workers_, .durations_known = memory_ && memory_->has_durations()});
+}
+
+void Session::begin_running() {
+    stage_ = Stage::kRunning;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        if (items_[i].opens_base == bases_.size()) bases_.push_back(Base{.opened_by = i});
+    }
+    std::vector<std::uint32_t> modules;
+    for (const Item& item : items_) modules.push_back(item.module);
+    opinions_.emplace(std::move(modules), settings_.second_opinion_budget_s.value);
+    schedule_.emplace(make_schedule());
+    auto controller = fork_process(zygote_, Kind::kForkController, Role::kController, shm::kNoItem, 0, 0);
+    if (!controller) return fail_run(controller.error().what);
+    controller_ = *controller;
+    if (interrupted_) schedule_->abandon();
+    if (opinions_enabled() && memory_ && memory_->has_opinions()) {
+        modules_asked_ = true;  // pump() waits for the answer: what is known to be order-dependent runs shared
+        if (!processes_.at(zygote_).peer.post(Kind::kModules)) return fail_run("the zygote is gone");
+        return;
+    }
+    pump();
+}
+
+// What earlier runs found to be order-dependent, and the tests that it needs, run as pytest would run them.
+void Session::note_order_dependents() {
+    std::map<std::string_view, std::uint32_t> by_nodeid;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) by_nodeid.emplace(results_->nodeid(i), i);
+    std::set<std::uint32_t> together;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        const Opinion* opinion = memory_->opinion(results_->nodeid(i), opinion_key_);
+        if (opinion == nullptr || opinion->verdict != Opinion::Verdict::kOrderDependent) continue;
+        std::uint32_t first = i;
+        for (const std::string& needed : opinion->needs) {
+            const auto found = by_nodeid.find(needed);
+            if (found != by_nodeid.end()) first = std::min(first, found->second);
+        }
+        // The rest of its class or module runs shared with it, from the first test that it needs.
+        for (std::uint32_t j = first; j < items_.size() && (j <= i || items_[j].module == items_[i].module); ++j) {
+            together.insert(j);
+        }
+    }
+    if (together.empty()) return;
+    shared_items_.assign(together.begin(), together.end());
+    schedule_->take(shared_items_);
+}
+
+// --- handing out ----------------------------------------------------------------------------------------------------
+
+// The one place that decides what happens next; called whenever something has changed.
+void Session::pump() {
+    if (stage_ != Stage::kRunning || solo_ || (modules_asked_ && opinion_key_.empty())) return;
+    if (!pass_) {
+        for (auto& [id, process] : processes_) {
+            if (process.role == Role::kWorker && process.state == State::kIdle) assign(id);
+        }
+        fork_workers();
+    }
+    replay();
+    if (!quiescent()) return;
+    if (give_opinions()) return;
+    if (cut_ && !cut_final_) cut_final_ = true;
+    close();
+}
+
+// Nothing runs and nothing is left to hand out.
+bool Session::quiescent() const {
+    const bool running = std::any_of(processes_.begin(), processes_.end(), [](const auto& entry) {
+        const Process& process = entry.second;
+        const bool worker = process.role == Role::kWorker || process.live;
+        return worker && (process.state == State::kRunning || process.state == State::kBooting ||
+                          (process.state == State::kEnded && process.run));
+    });
+    const bool base_starting =
+        std::any_of(bases_.begin(), bases_.end(), [](const Base& base) { return base.state == BaseState::kStarting; });
+    return !running && !base_starting && ((schedule_->empty() && shared_items_.empty()) || interrupted_);
+}
+
+void Session::assign(Id id) {
+    Process& process = processes_.at(id);
+    if (process.replace) return finish_process(id);
+    if (process.shared && !shared_items_.empty() && !interrupted_) {
+        std::vector<std::uint32_t> items = std::exchange(shared_items_, {});
+        process.replace = true;
+        const std::uint32_t first = items.front();
+        const std::uint32_t last = items.back() + 1;
+        return start_run(id, Run{first, last, process.pool, 0, std::move(items)}, shm::kRunShared);
+    }
+    auto run = schedule_->next(process.pool);
+    if (run) return start_run(id, *std::move(run), 0);
+    // Others may still die and give back what they have; but a place is better used for a base that has work.
+    if (!schedule_->empty()) finish_process(id);
+}
+
+void Session::start_run(Id id, Run run, std::uint32_t flags) {
+    Process& process = processes_.at(id);
+    process.state = State::kRunning;
+    std::string indices;
+    std::vector<std::string_view> strings;
+    if (!run.items.empty()) {
+        indices.resize(run.items.size() * sizeof(std::uint32_t));
+        std::memcpy(indices.data(), run.items.data(), indices.size());
+        strings.emplace_back(indices);
+    }
+    const std::uint32_t first = run.first;
+    const std::uint32_t last = run.last;
+    process.run = std::move(run);
+    if (auto posted = process.peer.post(Kind::kRun, first, last, flags, strings); !posted) doom(id, posted.error().what);
+}
+
+std::size_t Session::live_workers() const {
+    return static_cast<std::size_t>(std::count_if(processes_.begin(), processes_.end(), [](const auto& entry) {
+        const Process& process = entry.second;
+        const bool worker = process.role == Role::kWorker || (process.live && process.state == State::kRunning);
+        return worker && process.state != State::kEnded;
+    }));
+}
+
+// The process that workers for this base are forked from: the last base up to it that can be forked.
+Session::Id Session::source_of(std::uint32_t base) const {
+    for (std::uint32_t b = base; b > 0; --b) {
+        if (bases_[b].state == BaseState::kReady) return bases_[b].process;
+    }
+    return zygote_;
+}
+
+// Whether workers for this base can be forked now. Bases are set up one after the other, each when the items before it
+// have been handed out, so that their fixtures come into being in pytest's order.
+bool Session::ensure_base(std::uint32_t number) {
+    for (std::uint32_t b = 1; b <= number; ++b) {
+        Base& base = bases_[b];
+        if (base.state == BaseState::kStarting) return false;
+        if (base.state != BaseState::kUnstarted) continue;
+        auto id = fork_process(source_of(b), Kind::kForkBase, Role::kBase, base.opened_by, b, 0);
+        if (!id) {
+            fail_run(id.error().what);
+            return false;
+        }
+        base.state = BaseState::kStarting;
+        base.process = *id;
+        return false;
+    }
+    return true;
+}
+
+void Session::fork_workers() {
+    if (interrupted_ || failure_) return;
+    std::size_t places = workers_ - std::min<std::size_t>(workers_, live_workers());
+    if (places > 0 && !shared_items_.empty() && !has_shared_worker()) {
+        const std::uint32_t base = items_[shared_items_.back()].base;
+        if (!ensure_base(base)) return;
+        if (!fork_worker(base, true)) return;
+        --places;
+    }
+    const auto base = schedule_->next_base();
+    if (!base || places == 0 || !ensure_base(*base)) return;
+    const auto wanted = std::min<std::size_t>(places, schedule_->remaining());
+    const auto booting = static_cast<std::size_t>(std::count_if(processes_.begin(), processes_.end(), [](const auto& entry) {
+        return entry.second.role == Role::kWorker && entry.second.state == State::kBooting;
+    }));
+    for (std::size_t i = booting; i < wanted; ++i) {
+        if (!fork_worker(*base, false)) return;
+    }
+}
+
+bool Session::has_shared_worker() const {
+    return std::any_of(processes_.begin(), processes_.end(), [](const auto& entry) {
+        return entry.second.shared && entry.second.state != State::kEnded;
+    });
+}
+
+// A worker with the lowest free number; `attempt` tells its temporary directory from those of its predecessors.
+bool Session::fork_worker(std::uint32_t base, bool shared) {
+    std::set<std::uint32_t> taken;
+    for (const auto& [id, process] : processes_) {
+        if (process.role == Role::kWorker && process.state != State::kEnded) taken.insert(process.number);
+    }
+    std::uint32_t number = 0;
+    while (taken.contains(number)) ++number;
+    const std::uint32_t attempt = attempts_[number]++;
+    auto id = fork_process(source_of(base), Kind::kForkWorker, Role::kWorker, workers_, number, attempt);
+    if (!id) {
+        fail_run(id.error().what);
+        return false;
+    }
+    Process& process = processes_.at(*id);
+    process.pool = base;
+    process.shared = shared;
+    if (attempt > 0) ++respawns_;
+    return true;
+}
+
+// Session fixtures of this base hold something that cannot be copied: its process becomes the one worker of all items
+// that use them, directly or through a fixture of the same base.
+void Session::take_live(std::uint32_t number) {
+    const Base& base = bases_[number];
+    std::set<std::string> fixtures(items_[base.opened_by].session_fixtures.begin(),
+                                   items_[base.opened_by].session_fixtures.end());
+    for (std::uint32_t b = 1; b < number; ++b) {  // those are set up already, and can be copied
+        if (bases_[b].state == BaseState::kReady) {
+            for (const std::string& name : items_[bases_[b].opened_by].session_fixtures) fixtures.erase(name);
+        }
+    }
+    std::vector<std::uint32_t> items;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        const auto& names = items_[i].session_fixtures;
+        const bool uses = std::any_of(names.begin(), names.end(), [&](const auto& name) { return fixtures.contains(name); });
+        if (uses && !items_[i].complete && (!cut_ || i <= *cut_)) items.push_back(i);
+    }
+    schedule_->take(items);
+    if (items.empty() || interrupted_) return;
+    Process& process = processes_.at(base.process);
+    process.pool = number;
+    const std::uint32_t last = items.back() + 1;
+    start_run(base.process, Run{items.front(), last, number, 0, std::move(items)}, 0);
+}
+
+// --- ends -----------------------------------------------------------------------------------------------------------
+
+void Session::finish_process(Id id) {
+    Process& process = processes_.at(id);
+    if (process.state == State::kFinishing || process.state == State::kEnded) return;
+    process.state = State::kFinishing;
+    if (auto posted = process.peer.post(Kind::kFinish, charged_item()); !posted) doom(id, posted.error().what);
+}
+
+void Session::reaped(const shm::Message& message) {
+    for (auto& [id, process] : processes_) {
+        if (static_cast<std::uint32_t>(process.peer.pid()) == message.head.a && process.state == State::kEnded) {
+            return worker_ended(id, static_cast<int>(message.head.b));
+        }
+    }
+}
+
+// A process of ours is gone and its status known, as far as it can be.
+void Session::worker_ended(Id id, std::optional<int> status) {
+    const Process ended = std::move(processes_.extract(id).mapped());
+    if (id == controller_) {
+        if (!status || !WIFEXITED(*status) || stage_ != Stage::kClosingController) {
+            return fail_run("the controller process, which reports to pytest's plugins, ended unexpectedly");
+        }
+        exit_code_ = WEXITSTATUS(*status);
+        return close_step();
+    }
+    if (ended.role == Role::kBase && bases_[ended.number].process == id) {
+        bases_[ended.number].state = BaseState::kGone;
+    }
+    if (ended.opinion) {
+        if (ended.run) opinion_ended(id);
+    } else if (ended.run) {
+        worker_died(ended, status);
+    }
+    if (ended.role == Role::kBase && !ended.retired && stage_ == Stage::kRunning) base_died(ended, status);
+    if (stage_ == Stage::kRunning) return pump();
+    close_step();
+}
+
+// The process that set up session fixtures died while doing so, or while holding them: the test that asked for them is
+// charged, the others get them from a new base.
+void Session::base_died(const Process& ended, std::optional<int> status) {
+    Base& base = bases_[ended.number];
+    if (!ended.live && !items_[base.opened_by].complete) charge_death(ended, base.opened_by, status);
+    // The next item that still needs this base sets it up again.
+    for (std::uint32_t i = base.opened_by; i < items_.size(); ++i) {
+        if (items_[i].base == ended.number && !items_[i].complete) {
+            base = Base{.state = BaseState::kUnstarted, .process = 0, .opened_by = i};
+            return;
+        }
+    }
+}
+
+// A worker died with a run: its test is charged, what it had not started goes back.
+void Session::worker_died(const Process& ended, std::optional<int> status) {
+    const std::size_t before = completed_;
+    const auto current = ended.peer.current_item(items_.size());
+    std::vector<std::uint32_t> mine = ended.run->items;
+    if (mine.empty()) {
+        mine.resize(ended.run->last - ended.run->first);
+        std::iota(mine.begin(), mine.end(), ended.run->first);
+    }
+    for (const std::uint32_t item : mine) {
+        if (items_[item].held_done) {
+            items_[item].held_done = false;
+            complete(item);  // it was through but for its layer's end
+        }
+    }
+    if (current && !items_[*current].complete && std::find(mine.begin(), mine.end(), *current) != mine.end()) {
+        charge_death(ended, *current, status);
+    }
+    requeue_unfinished(*ended.run);
+    deaths_without_progress_ = completed_ > before ? 0 : deaths_without_progress_ + 1;
+    if (deaths_without_progress_ >= kFruitlessDeaths) fail_run("workers die before they can run a test");
+}
+
+void Session::charge_death(const Process& ended, std::uint32_t item, std::optional<int> status) {
+    ItemResult& result = results_->at(item);
+    if (interrupted_) return;
+    const int signal = status && WIFSIGNALED(*status) ? WTERMSIG(*status) : (status ? 0 : SIGKILL);
+    shm::Message crashed;
+    crashed.head.kind = static_cast<std::uint16_t>(Kind::kCrashed);
+    crashed.head.item = item;
+    crashed.head.a = static_cast<std::uint32_t>(signal);
+    crashed.head.b = status && WIFEXITED(*status) ? static_cast<std::uint32_t>(WEXITSTATUS(*status)) : 0;
+    crashed.head.t0 = base::monotonic_ns() - ended.peer.channel().record().started_ns.load(std::memory_order_relaxed);
+    result.note = "its worker process died with it";
+    record_crash(ended.number, crashed);
+}
+
+void Session::requeue_unfinished(const Run& run) {
+    Run rest = run;
+    std::vector<std::uint32_t> items = run.items;
+    if (items.empty()) {
+        items.resize(run.last - run.first);
+        std::iota(items.begin(), items.end(), run.first);
+    }
+    std::erase_if(items, [&](std::uint32_t item) { return items_[item].complete; });
+    if (items.empty() || interrupted_) return;
+    for (const std::uint32_t item : items) {
+        if (!items_[item].messages.empty()) {
+            const bool no_rerun = results_->at(item).no_rerun;
+            results_->at(item) = ItemResult{};
+            results_->at(item).no_rerun = no_rerun;
+            results_->at(item).note = "started before, in a worker that died; this is its second run";
+            items_[item].messages.clear();
+        }
+    }
+    rest.first = items.front();
+    rest.last = items.back() + 1;
+    rest.items = std::move(items);
+    schedule_->requeue(rest);
+}
+
+// --- results --------------------------------------------------------------------------------------------------------
+
+void Session::complete(std::uint32_t index) {
+    Item& item = items_[index];
+    if (item.complete) return;
+    item.complete = true;
+    ++completed_;
+    deaths_without_progress_ = 0;
+    const ItemResult& result = results_->at(index);
+    if (solo_) return show_failure(index);
+    if (opinions_enabled() && result.doubtful() && result.mode != shm::Mode::kShared) doubt(index);
+    order_->done(index);
+    show_failure(index);
+    if (result.failures() > 0) account_failure(index);
+    replay();
+}
+
+void Session::show_failure(std::uint32_t index) {
+    const ItemResult& result = results_->at(index);
+    const Outcome outcome = result.outcome();
+    if (outcome == Outcome::kFailed || outcome == Outcome::kError || outcome == Outcome::kCrashed) {
+        printer_.failure(results_->nodeid(index), outcome, result.message);
+    }
+}
+
+// -x and --maxfail give pytest's verdict: the first failures in collection order, everything before them completed.
+void Session::account_failure(std::uint32_t) {
+    if (maxfail_ == 0 || solo_) return;
+    std::uint32_t failures = 0;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        failures += items_[i].complete ? results_->at(i).failures() : 0;
+        if (failures >= maxfail_) return cut(i, !opinions_enabled());
+    }
+}
+
+// Nothing after `item` is wanted. Not final: a second opinion may still lift it.
+void Session::cut(std::uint32_t item, bool final) {
+    if (cut_ && *cut_ < item) return;
+    cut_ = item;
+    cut_final_ = cut_final_ || final;
+    schedule_->cut(item);
+    std::erase_if(shared_items_, [item](std::uint32_t shared) { return shared > item; });
+    set_limits();
+    if (!cut_final_) return;
+    order_->cut(item);
+    results_->cut(item);
+    for (auto& [id, process] : processes_) {
+        const auto current = process.peer.current_item(items_.size());
+        const pid_t top = process.peer.top_pid();
+        if (process.state == State::kRunning && current && *current > item && top != 0) ::kill(top, SIGINT);
+    }
+}
+
+// The failure that had ended the run turned out to be none.
+void Session::uncut() {
+    cut_.reset();
+    schedule_.emplace(make_schedule());
+    std::vector<std::uint32_t> gone;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        if (items_[i].complete) gone.push_back(i);
+    }
+    schedule_->take(gone);
+    set_limits();
+    account_failure(0);
+}
+
+void Session::set_limits() {
+    std::uint32_t limit = cut_ ? *cut_ + 2 : 0;
+    if (interrupted_) limit = 1;
+    for (auto& [id, process] : processes_) {
+        process.peer.channel().orders().limit.store(process.opinion && !interrupted_ ? 0 : limit, std::memory_order_relaxed);
+    }
+}
+
+// The item that pytest charges with what goes wrong when session fixtures are finalised: the last one.
+std::uint32_t Session::charged_item() const {
+    if (items_.empty()) return shm::kNoItem;
+    return cut_ ? *cut_ : static_cast<std::uint32_t>(items_.size() - 1);
+}
+
+// Passes on to the controller, in collection order, what is settled. The charged item waits for the end of all bases.
+void Session::replay() {
+    if (solo_ || controller_ == 0) return;
+    Process* controller = find(controller_);
+    if (controller == nullptr || controller->state == State::kEnded) return;
+    while (true) {
+        if (cut_ && !cut_final_) return;
+        const std::uint32_t waiting = order_->waiting_for();
+        if (waiting < items_.size() && unsettled_.contains(waiting)) return;
+        if (hold_charged_ && waiting == charged_item()) return;
+        const auto next = order_->advance();
+        if (!next) return;
+        for (const shm::Message& message : items_[*next].messages) {
+            if (auto passed = controller->peer.pass_on(message); !passed) return fail_run(passed.error().what);
+        }
+        items_[*next].messages.clear();
+        items_[*next].messages.shrink_to_fit();
+    }
+}
+
+}  // namespace tach::supervisor
