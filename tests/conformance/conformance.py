@@ -58,8 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         command = commands.add_parser(name, allow_abbrev=False)
         command.add_argument("--cache", type=Path, default=default_cache(), help="downloads and environments")
+        command.add_argument("--tach", type=Path, help="path of tach-supervisor")
         if name in ("compare", "all", "quick"):
-            _add_tach(command)
+            _add_runner(command)
         if name != "fetch":
             command.add_argument("--python", action="append", default=[], metavar="EXE")
             command.add_argument("--pytest", action="append", default=[], metavar="VERSION")
@@ -76,13 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_tach(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--tach", type=Path, required=True, help="path of tach-supervisor")
+def _add_runner(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tach-arg", action="append", default=[], help="given to tach alone, repeatable")
     command.add_argument("--no-replay", action="store_true", help="do not compare what plugins see")
 
 
 def _tach(options: argparse.Namespace) -> Tach:
+    if options.tach is None:
+        raise HarnessError("--tach is missing: the path of tach-supervisor")
     executable: Path = options.tach.resolve()
     if not executable.is_file():
         raise HarnessError(f"{executable}: no such program")

@@ -12,14 +12,14 @@ from normalise import first_difference, one_line
 VERDICT_KINDS = ("PHASE", "OUTCOME", "REASON", "TEXT", "STDOUT", "STDERR")
 
 
-def compare(pytest: Run, tach: Run) -> list[Difference]:
-    """Return every difference between two runs."""
+def compare(pytest: Run, tach: Run, events: bool = True) -> list[Difference]:
+    """Return every difference between two runs; those of the fixtures' log only if asked for."""
     found = [Difference("PROBLEM", "", "-", problem) for problem in tach.problems]
     found += [Difference("PROBLEM", "", problem, "-") for problem in pytest.problems]
     found += _case_differences(pytest, tach)
     found += _run_differences(pytest, tach)
     found += _junit_differences(pytest.junit, tach.junit)
-    found += event_differences(pytest.events, tach.events)
+    found += event_differences(pytest.events, tach.events) if events else []
     return found
 
 
@@ -54,12 +54,20 @@ def _one_case(nodeid: str, pytest: Case, tach: Case) -> Iterator[Difference]:
             yield Difference("PHASE", nodeid, f"{phase}:{ours}", f"{phase}:{theirs}")
     if not set(pytest.outcome.split("|")) & set(tach.outcome.split("|")):
         yield Difference("OUTCOME", nodeid, pytest.outcome, tach.outcome)
-    if pytest.reason != tach.reason:
+    # A bare xfail has no reason; what tach says instead is its own affair.
+    if pytest.reason and pytest.reason != tach.reason:
         yield Difference("REASON", nodeid, one_line(pytest.reason), one_line(tach.reason))
-    for kind in ("text", "stdout", "stderr"):
-        ours, theirs = getattr(pytest, kind), getattr(tach, kind)
+    for kind, ours, theirs in (
+        (
+            "TEXT",
+            pytest.every_text if _solid(tach.text) == _solid(pytest.every_text) else pytest.text,
+            tach.text,
+        ),
+        ("STDOUT", pytest.stdout, tach.stdout),
+        ("STDERR", pytest.stderr, tach.stderr),
+    ):
         if _solid(ours) != _solid(theirs):
-            yield Difference(kind.upper(), nodeid, *first_difference(_solid(ours), _solid(theirs)))
+            yield Difference(kind, nodeid, *first_difference(_solid(ours), _solid(theirs)))
 
 
 def _solid(text: str) -> str:

@@ -25,7 +25,10 @@ Runner = Callable[[Sequence[str]], Run]
 
 @dataclass(frozen=True)
 class Job:
-    """What to run. `replay` also compares what plugins see, `output` the error lines on the terminal."""
+    """What to run. `replay` also compares what plugins see, `output` the error lines on the terminal.
+
+    `events` is off where tests fail: tach may then run some a second time, their wide fixtures included.
+    """
 
     project: Path
     python: Path
@@ -36,6 +39,7 @@ class Job:
     replay: bool = True
     output: bool = False
     listing: bool = True
+    events: bool = True
 
 
 @dataclass
@@ -94,7 +98,7 @@ class Comparison:
         found = []
         for number, (reference, subject) in enumerate(zip(references, subjects), 1):
             step = f"{prefix}STEP{number}-" if len(references) > 1 else prefix
-            found += prefixed(step, compare(reference, subject))
+            found += prefixed(step, compare(reference, subject, self.job.events))
         return found
 
     def _compare_replay(self, references: list[Run]) -> list[Difference]:
@@ -110,8 +114,8 @@ class Comparison:
         before = len(self.job.steps) - 1
         after_pytest = self.session([self.pytest] * before + [self.tach])[-1]
         after_tach = self.session([self.tach] * before + [self.pytest])[-1]
-        found = prefixed("AFTER-PYTEST-", compare(references[-1], after_pytest))
-        return found + prefixed("AFTER-TACH-", compare(references[-1], after_tach))
+        found = prefixed("AFTER-PYTEST-", compare(references[-1], after_pytest, self.job.events))
+        return found + prefixed("AFTER-TACH-", compare(references[-1], after_tach, self.job.events))
 
     def _compare_listing(self) -> list[Difference]:
         self.space.fresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 
 from model import JunitCase, numbered
@@ -38,12 +39,14 @@ def _property(name: str, value: str) -> tuple[str, str]:
 
 def _parts(element: ElementTree.Element, children: tuple[str, ...] | None = None) -> dict[str, str]:
     parts = {f"@{name}": normalise(value) for name, value in element.attrib.items() if name not in _IGNORED}
-    for number, child in enumerate(element):
+    seen: Counter[str] = Counter()
+    for child in element:
         if children is not None and child.tag not in children:
             continue
         if child.tag == "properties":
             parts["properties"] = str([_property(p.get("name", ""), p.get("value", "")) for p in child])
         else:
             attributes = {name: normalise(value) for name, value in sorted(child.attrib.items())}
-            parts[f"{child.tag}.{number}"] = f"{attributes} {normalise(child.text or '')}"
+            seen[child.tag] += 1
+            parts[f"{child.tag}.{seen[child.tag]}"] = f"{attributes} {normalise(child.text or '')}"
     return parts

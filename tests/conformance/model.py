@@ -16,13 +16,17 @@ COUNTED = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "desele
 
 @dataclass
 class Case:
-    """One test: what each phase came to, the final outcome, and the texts a user would read."""
+    """One test: what each phase came to, the final outcome, and the texts a user would read.
+
+    `text` is the text of the phases that failed, `every_text` also of those skipped or expected to fail.
+    """
 
     nodeid: str
     phases: dict[str, str] = field(default_factory=dict)
     outcome: str = ""
     reason: str = ""
     text: str = ""
+    every_text: str = ""
     stdout: str = ""
     stderr: str = ""
 

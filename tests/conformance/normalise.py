@@ -11,7 +11,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bpytest-of-[^/\s]+"), "pytest-of-USER"),
     (re.compile(r"\bpytest-\d+\b"), "pytest-N"),
     # With several workers pytest's own tmp_path machinery is told apart as xdist does it.
-    (re.compile(r"(pytest-N/)popen-gw\d+/"), r"\1"),
+    (re.compile(r"(pytest-N/)popen-gw\d+(?:-\d+)?/"), r"\1"),
     (re.compile(r"/tmp[a-z0-9_]{8}\b"), "/tmpNAME"),
     (re.compile(r"\b(pid|PID)([ =:]+)\d+"), r"\1\2N"),
     (re.compile(r"\bThread-\d+\b"), "Thread-N"),

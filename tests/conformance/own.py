@@ -26,6 +26,8 @@ class OwnCase:
     pytests: tuple[int, ...] = ()
     exit_codes: tuple[int, ...] = (0, 1)
     output: bool = False
+    events: bool = True
+    tach_args: tuple[str, ...] = ()
     expect: Expectation | None = None
 
     def runs_on(self, pytest: str) -> bool:
@@ -49,13 +51,17 @@ def _case(entry: dict[str, Any]) -> OwnCase:
         pytests=tuple(entry.get("pytests", ())),
         exit_codes=tuple(entry.get("exit_codes", (0, 1))),
         output=entry.get("output", False),
+        events=entry.get("events", True),
+        tach_args=tuple(entry.get("tach_args", ())),
         expect=Expectation(expect["exit_code"], expect["outcomes"]) if expect else None,
     )
 
 
 def run_case(case: OwnCase, python: Path, tach: Tach) -> Verdict:
     """Run one case on an interpreter that has pytest and the case's requirements."""
-    job = Job(SUITE / case.directory, python, case.steps, output=case.output, timeout=300.0)
+    tach = Tach(tach.executable, tach.args + case.tach_args)
+    project = SUITE / case.directory
+    job = Job(project, python, case.steps, output=case.output, events=case.events, timeout=300.0)
     if case.expect is not None:
         return check_crash(job, case.expect, tach)
     verdict = run_job(job, tach)

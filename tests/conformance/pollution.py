@@ -1,9 +1,9 @@
 """Tells a real difference from pollution under pytest.
 
-A test that fails in pytest's one process, but passes in a pytest of its own and passes under tach, was
-broken by an earlier test. That is what tach is for, so it is listed with its polluter and does not count.
-The claim is never taken on trust: the test is run alone, and the polluter is found by bisecting the tests
-before it.
+A test that fails in pytest's one process (or skips itself, or is expected to fail), but passes in a
+pytest of its own and passes under tach, was broken by an earlier test. That is what tach is for, so it is
+listed with its polluter and does not count. The claim is never taken on trust: the test is run alone, and
+the polluter is found by bisecting the tests before it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def explain(reference: Run, subject: Run, probe: Probe, seconds: float) -> tuple
         if time.monotonic() > deadline:
             break
         alone = probe([case.nodeid])
-        if len(alone.cases) != 1 or is_failing(alone.cases[0]):
+        if len(alone.cases) != 1 or not _passed(alone.cases[0]):
             continue
         _replace(corrected, place, alone)
         earlier = [other.nodeid for other in reference.cases[:place]]
@@ -53,15 +53,14 @@ def explain(reference: Run, subject: Run, probe: Probe, seconds: float) -> tuple
     return corrected, found
 
 
-def is_failing(case: Case) -> bool:
-    """Tell whether pytest counts a failure or an error for the test."""
-    return bool(FAILING & set(case.outcome.split("|")))
+def _passed(case: Case) -> bool:
+    return case.outcome == "passed"
 
 
 def _candidates(reference: Run, subject: Run) -> list[tuple[int, Case]]:
     passing = {case.nodeid for case in subject.cases if case.outcome == "passed"}
     return [
-        (n, case) for n, case in enumerate(reference.cases) if is_failing(case) and case.nodeid in passing
+        (n, case) for n, case in enumerate(reference.cases) if not _passed(case) and case.nodeid in passing
     ]
 
 
@@ -70,7 +69,7 @@ def find_polluter(victim: str, earlier: list[str], probe: Probe, deadline: float
 
     def breaks(selection: list[str]) -> bool:
         run = probe([*selection, victim])
-        return any(case.nodeid == victim and is_failing(case) for case in run.cases)
+        return any(case.nodeid == victim and not _passed(case) for case in run.cases)
 
     if not earlier or not breaks(earlier):
         return None
@@ -89,7 +88,7 @@ def _replace(run: Run, place: int, alone: Run) -> None:
     run.cases[place] = new
     for name in filter(None, old.outcome.split("|")):
         run.counts[name] = run.counts.get(name, 0) - 1
-    if "failed" not in old.outcome and old.phases.get("call") == "passed":
+    if old.outcome == "error" and old.phases.get("call") == "passed":
         run.counts["passed"] -= 1
     run.counts[new.outcome] = run.counts.get(new.outcome, 0) + 1
     if run.exit_code == 1 and not any(run.counts.get(name) for name in FAILING):

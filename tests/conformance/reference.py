@@ -80,27 +80,31 @@ def _case(test: dict[str, Any]) -> Case:
         outcome=_outcome([report["category"] for report in reports]),
         reason=_reason(reports),
         text=join_texts(failing),
+        every_text=join_texts([report["text"] for report in reports]) if failing else "",
         stdout=normalise(last["stdout"]),
         stderr=normalise(last["stderr"]),
     )
 
 
 def _phases(reports: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the verdict of each phase; subtests report under the same phase but are not its verdict."""
-    plain = [report for report in reports if report["kind"] == "TestReport"]
-    return {report["when"]: report["outcome"] for report in plain if report["when"] in PHASES}
+    """Return the verdict of each phase. A subtest that fails makes its phase fail."""
+    phases: dict[str, str] = {}
+    for report in reports:
+        failed_subtest = report["kind"] != "TestReport" and report["outcome"] == "failed"
+        if report["when"] in PHASES and (report["kind"] == "TestReport" or failed_subtest):
+            worse = phases.get(report["when"]) == "failed"
+            phases[report["when"]] = "failed" if worse else report["outcome"]
+    return phases
 
 
 def _outcome(categories: list[str | None]) -> str:
-    """Return the one outcome of a test from pytest's category of each report."""
-    failures = [name for name in ("failed", "error") if name in categories]
-    if failures:
-        # Failed in call and again in teardown: pytest counts both and has no single word for it.
-        return "|".join(failures)
-    for name in ("xpassed", "xfailed", "skipped", "passed"):
-        if name in categories:
-            return name
-    return ""
+    """Return the one outcome of a test from pytest's category of each report; `other` is a plugin's own."""
+    # Failed in call and again in teardown: pytest counts both, and has no single word for it.
+    for names in (("failed", "error"), ("xpassed", "xfailed", "skipped", "passed")):
+        given = [name for name in names if name in categories]
+        if given:
+            return "|".join(given)
+    return "other" if any(categories) else ""
 
 
 def _reason(reports: list[dict[str, Any]]) -> str:
@@ -113,10 +117,10 @@ def _reason(reports: list[dict[str, Any]]) -> str:
 
 
 def plain_reason(reason: str) -> str:
-    """Strip the words that say how a reason was given."""
+    """Return the first line of a reason, without the words that say how it was given."""
     for prefix in _REASON_PREFIXES:
         reason = reason.removeprefix(prefix)
-    return normalise(reason)
+    return normalise(next(iter(reason.strip().splitlines()), ""))
 
 
 def join_texts(texts: list[str]) -> str:

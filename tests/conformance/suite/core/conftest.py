@@ -1,8 +1,5 @@
 """The root conftest: options, hooks and fixtures that every directory below sees."""
 
-import subprocess
-import sys
-
 import pytest
 from eventlog import lifetime
 
@@ -59,21 +56,3 @@ def colour(request):
 def session_value(request):
     with lifetime("session", "session_value", request.param):
         yield request.param
-
-
-CHILD = "import sys\nfor number, line in enumerate(sys.stdin, 1): print(number, flush=True)"
-
-
-@pytest.fixture(scope="session")
-def counting_child():
-    argv = [sys.executable, "-S", "-c", CHILD]
-    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask():
-        child.stdin.write("next\n")
-        child.stdin.flush()
-        return int(child.stdout.readline())
-
-    with lifetime("session", "counting_child", "counting_child"):
-        yield ask
-        child.communicate()
