@@ -20,4 +20,4 @@ def test_bystander(number):
 
 
 def test_victim():
-    assert "CONFORMANCE_POLLUTION" not in os.environ
+    assert os.environ.get("CONFORMANCE_POLLUTION") is None
