@@ -3,7 +3,8 @@
 
 One invocation measures everything it prints: the runners take turns within each round, and each round starts with
 another runner, so that a machine that slows down slows them all. Ratios are taken within a round, against pytest in
-that round, and their median is printed. Memory is measured in a round of its own, because sampling it costs time.
+that round, and their median is printed. Memory is measured in a round of its own, because sampling it costs time: RSS
+is that of the largest process, PSS that of all processes of the run together.
 
 A runner that reports other counts or another exit code than pytest, or that pytest itself does not run what the
 generator wrote, is marked on its line, and the program ends with 1: a fast runner that loses tests is not fast.
@@ -51,7 +52,6 @@ class Run:
     seconds: float
     exit_code: int | None
     counts: dict[str, int]
-    largest_kib: int
     tail: str
 
     @property
@@ -62,12 +62,20 @@ class Run:
         return self.exit_code == other.exit_code and self.counts == other.counts
 
 
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Resident size of one process (rss), or of one or more with shared pages shared out among them (pss), in KiB."""
+
+    rss: int = 0
+    pss: int = 0
+
+
 @dataclasses.dataclass
 class Result:
-    """All runs of one runner on one workload."""
+    """All runs of one runner on one workload. `peak`: its largest process, and all of its processes together."""
 
     runs: list[Run] = dataclasses.field(default_factory=list)
-    tree_kib: int = 0
+    peak: Memory = Memory()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,23 +121,26 @@ def counts_in(output: str) -> dict[str, int]:
 
 
 class Sampler:
-    """Watches the memory of a process and its descendants from a thread: the highest sum of their PSS."""
+    """Watches the memory of a process and its descendants from a thread."""
 
     def __init__(self, pid: int) -> None:
         self.pid_ = pid
-        self.peak_kib = 0
+        self.peak_ = Memory()
         self.stop_ = threading.Event()
         self.thread_ = threading.Thread(target=self.watch_, daemon=True)
         self.thread_.start()
 
-    def finish(self) -> int:
+    def finish(self) -> Memory:
         self.stop_.set()
         self.thread_.join()
-        return self.peak_kib
+        return self.peak_
 
     def watch_(self) -> None:
         while not self.stop_.wait(SAMPLE_EVERY_S):
-            self.peak_kib = max(self.peak_kib, sum(pss_kib(pid) for pid in tree_of(self.pid_)))
+            seen = [memory_of(pid) for pid in tree_of(self.pid_)]
+            largest = max(memory.rss for memory in seen)
+            together = sum(memory.pss for memory in seen)
+            self.peak_ = Memory(max(self.peak_.rss, largest), max(self.peak_.pss, together))
 
 
 def parents() -> dict[int, int]:
@@ -153,14 +164,14 @@ def tree_of(root: int) -> list[int]:
     return tree
 
 
-def pss_kib(pid: int) -> int:
-    """Proportional set size: forked processes share pages, and a sum of RSS would count those again and again."""
+def memory_of(pid: int) -> Memory:
+    """Nothing for a process that has ended. A sum of RSS would count what forked processes share again and again."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
-        return 0
-    match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(match[1]) if match else 0
+        return Memory()
+    found = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB", text, re.MULTILINE))
+    return Memory(int(found.get("Rss", 0)), int(found.get("Pss", 0)))
 
 
 def remove_caches(project: Path) -> None:
@@ -168,18 +179,18 @@ def remove_caches(project: Path) -> None:
         shutil.rmtree(cache, ignore_errors=True)
 
 
-def wait_for(process: subprocess.Popen[bytes]) -> tuple[int | None, int]:
-    """Exit code (None: it had to be killed) and the resident size of its largest process in KiB."""
-    killer = threading.Timer(RUN_LIMIT_S, lambda: os.killpg(process.pid, signal.SIGKILL))
-    killer.start()
-    _, status, usage = os.wait4(process.pid, 0)
-    killer.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return (process.returncode if process.returncode >= 0 else None), usage.ru_maxrss
+def wait_for(process: subprocess.Popen[bytes]) -> int | None:
+    """Its exit code; None if it did not end by itself."""
+    try:
+        code = process.wait(RUN_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+    return code if code >= 0 else None
 
 
-def run_once(runner: Runner, project: Path, sample: bool) -> tuple[Run, int]:
-    """Runs the suite once; the second value is the peak of the process tree, 0 unless asked for."""
+def run_once(runner: Runner, project: Path, sample: bool) -> tuple[Run, Memory]:
+    """Runs the suite once; the second value is the peak of its processes, nothing unless asked for."""
     with tempfile.TemporaryFile() as output:
         started = time.monotonic()
         process = subprocess.Popen(
@@ -192,12 +203,12 @@ def run_once(runner: Runner, project: Path, sample: bool) -> tuple[Run, int]:
             start_new_session=True,
         )
         sampler = Sampler(process.pid) if sample else None
-        exit_code, largest = wait_for(process)
+        exit_code = wait_for(process)
         seconds = time.monotonic() - started
-        peak = sampler.finish() if sampler else 0
+        peak = sampler.finish() if sampler else Memory()
         output.seek(0)
         text = output.read().decode(errors="replace")
-    return Run(seconds, exit_code, counts_in(text), largest, text[-2000:]), peak
+    return Run(seconds, exit_code, counts_in(text), text[-2000:]), peak
 
 
 def measure(bench: Bench, workload: Workload, project: Path) -> dict[str, Result]:
@@ -216,7 +227,7 @@ def measure(bench: Bench, workload: Workload, project: Path) -> dict[str, Result
             progress(f"{workload.name}: round {number + 1}, {runner.name}: {run.seconds:.2f} s")
     if bench.memory:
         for runner in bench.runners:
-            _, results[runner.name].tree_kib = run_once(runner, project, sample=True)
+            _, results[runner.name].peak = run_once(runner, project, sample=True)
             progress(f"{workload.name}: memory, {runner.name}")
     return results
 
@@ -241,13 +252,12 @@ def complaints(runs: list[Run], reference: list[Run], expected: int) -> str:
 def row(name: str, result: Result, reference: Result, complaint: str) -> str:
     seconds = [run.seconds for run in result.runs]
     ratios = [mine / run.seconds for mine, run in zip(seconds, reference.runs, strict=True)]
-    largest = max(run.largest_kib for run in result.runs) / 1024
-    tree = f"{result.tree_kib / 1024:.0f}" if result.tree_kib else "-"
+    rss, pss = (f"{kib / 1024:.0f}" if kib else "-" for kib in (result.peak.rss, result.peak.pss))
     last = result.runs[-1]
     cells = [
         f"{name:<12}{statistics.median(seconds):9.2f}  {min(seconds):.2f}..{max(seconds):.2f}".ljust(40),
         f"{statistics.median(ratios):8.2f}  {min(ratios):.2f}..{max(ratios):.2f}".ljust(24),
-        f"{largest:9.0f}{tree:>10}{last.tests:8}{str(last.exit_code):>6}  {complaint}",
+        f"{rss:>9}{pss:>9}{last.tests:8}{str(last.exit_code):>6}  {complaint}",
     ]
     return "".join(cells).rstrip()
 
@@ -255,7 +265,7 @@ def row(name: str, result: Result, reference: Result, complaint: str) -> str:
 HEADING = (
     f"{'runner':<12}{'median s':>9}  min..max".ljust(40)
     + f"{'x pytest':>8}  min..max".ljust(24)
-    + f"{'RSS MiB':>9}{'tree MiB':>10}{'tests':>8}{'exit':>6}"
+    + f"{'RSS MiB':>9}{'PSS MiB':>9}{'tests':>8}{'exit':>6}"
 )
 
 
@@ -296,12 +306,11 @@ def write_json(path: Path, bench: Bench, results: dict[str, dict[str, Result]]) 
             "seconds": run.seconds,
             "exit_code": run.exit_code,
             "counts": run.counts,
-            "rss_kib": run.largest_kib,
         }
 
     workloads = {
         workload: {
-            name: {"runs": [plain(run) for run in result.runs], "tree_kib": result.tree_kib}
+            name: {"runs": [plain(run) for run in result.runs], "peak_kib": dataclasses.asdict(result.peak)}
             for name, result in by_runner.items()
         }
         for workload, by_runner in results.items()
