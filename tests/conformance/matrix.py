@@ -60,7 +60,10 @@ class Combination:
             requirements = _all_requirements(settings.cache)
         executable = environment(settings.cache, self.python, self.pytest, requirements)
         steps = (self.suite.args + settings.extra_args,)
-        return run_job(Job(project, executable, steps, replay=settings.replay), settings.tach)
+        verdict = run_job(Job(project, executable, steps, replay=settings.replay), settings.tach)
+        if verdict.tests == 0:
+            raise HarnessError(f"pytest ran no test of {self.suite.name} and ended with {verdict.exit_codes}")
+        return verdict
 
 
 def own_combinations(pairs: Iterable[tuple[Python, str]], only: str = "") -> list[Combination]:
@@ -76,7 +79,12 @@ def own_combinations(pairs: Iterable[tuple[Python, str]], only: str = "") -> lis
 
 def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]]) -> list[Combination]:
     """Return the suites of real projects on each pair."""
-    return [Combination(suite, python, pytest) for python, pytest in pairs for suite in suites]
+    return [
+        Combination(suite, python, pytest)
+        for python, pytest in pairs
+        for suite in suites
+        if suite.runs_on(pytest)
+    ]
 
 
 def run_all(combinations: list[Combination], settings: Settings, say: Say) -> int:

@@ -25,6 +25,11 @@ class Suite:
     sha256: str
     requirements: tuple[str, ...]
     args: tuple[str, ...]
+    pytests: tuple[int, ...] = ()
+
+    def runs_on(self, pytest: str) -> bool:
+        """Tell whether the suite is meant for that pytest."""
+        return not self.pytests or int(pytest.split(".")[0]) in self.pytests
 
 
 def default_cache() -> Path:
@@ -36,7 +41,14 @@ def load_suites() -> dict[str, Suite]:
     """Read suites.toml."""
     entries = read_toml(HERE / "suites.toml")["suite"]
     return {
-        name: Suite(name, e["version"], e["sha256"], tuple(e["requirements"]), tuple(e["args"]))
+        name: Suite(
+            name,
+            e["version"],
+            e["sha256"],
+            tuple(e["requirements"]),
+            tuple(e["args"]),
+            tuple(e.get("pytests", ())),
+        )
         for name, e in entries.items()
     }
 
