@@ -14,6 +14,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(pytest-N/)popen-gw\d+(?:-\d+)?/"), r"\1"),
     (re.compile(r"/tmp[a-z0-9_]{8}\b"), "/tmpNAME"),
     (re.compile(r"\b(pid|PID)([ =:]+)\d+"), r"\1\2N"),
+    # How deep the runner itself stands on the stack when a test recurses without end.
+    (re.compile(r"\[Previous line repeated \d+ more times\]"), "[Previous line repeated N more times]"),
     (re.compile(r"\bThread-\d+\b"), "Thread-N"),
     (re.compile(r"\bTask-\d+\b"), "Task-N"),
 )
