@@ -1,7 +1,6 @@
 #include "supervisor/second_opinion.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 namespace tach::supervisor {
@@ -11,17 +10,32 @@ namespace {
 constexpr double kPassOverheadS = 0.05;
 // For a test that has no duration yet. A guess; most tests take less.
 constexpr double kUnknownTestS = 0.01;
+// Share of the budget that may go into finding what an order-dependent test needs: its verdict is known by then. A guess.
+constexpr double kSearchShare = 1.0 / 3;
 
 }  // namespace
 
 SecondOpinion::SecondOpinion(std::vector<std::uint32_t> modules, double budget_s)
-    : modules_(std::move(modules)), budget_s_(budget_s) {}
+    : modules_(std::move(modules)), budget_s_(budget_s), search_budget_s_(budget_s * kSearchShare) {}
 
 void SecondOpinion::doubt(std::uint32_t item, Outcome outcome) { doubts_[item] = Doubt{outcome}; }
 
 std::uint32_t SecondOpinion::module_start(std::uint32_t item) const {
     while (item > 0 && modules_[item - 1] == modules_[item]) --item;
     return item;
+}
+
+std::uint32_t SecondOpinion::module_end(std::uint32_t item) const {
+    while (item + 1 < modules_.size() && modules_[item + 1] == modules_[item]) ++item;
+    return item;
+}
+
+SecondOpinion::Pass SecondOpinion::make_pass(std::uint32_t first, std::uint32_t last) const {
+    Pass pass;
+    for (std::uint32_t item = first; item <= last; ++item) {
+        if (!excluded_.contains(item)) pass.items.push_back(item);
+    }
+    return pass;
 }
 
 std::optional<SecondOpinion::Pass> SecondOpinion::next(const Seconds& expected) {
@@ -32,27 +46,20 @@ std::optional<SecondOpinion::Pass> SecondOpinion::next(const Seconds& expected) 
     return next_search(expected);
 }
 
-// Modules one after the other, each up to its last doubtful test; then one prefix for all that is left. What starts at
-// the first item of the run is its own prefix.
+// Modules one after the other; then one prefix for all that is left. What starts at the first item of the run is its own
+// prefix.
 std::optional<SecondOpinion::Pass> SecondOpinion::next_doubts(Stage stage, const Seconds& expected) {
     while (true) {
-        const auto first = std::find_if(doubts_.begin(), doubts_.end(), [&](const auto& entry) { return entry.second.stage == stage; });
+        const auto at = [stage](const auto& entry) { return entry.second.stage == stage; };
+        const auto first = std::find_if(doubts_.begin(), doubts_.end(), at);
         if (first == doubts_.end()) return std::nullopt;
+        const auto last = std::find_if(doubts_.rbegin(), doubts_.rend(), at);
         const std::uint32_t start = stage == Stage::kModule ? module_start(first->first) : 0;
-        std::uint32_t last = first->first;
-        for (auto it = first; it != doubts_.end(); ++it) {
-            const bool together = stage == Stage::kPrefix || module_start(it->first) == start;
-            if (it->second.stage == stage && together) last = it->first;
-        }
-        Pass pass;
-        pass.items.resize(last - start + 1);
-        std::iota(pass.items.begin(), pass.items.end(), start);
-        if (affordable(pass, expected)) return pass;
-        // Too long for what is left: a shorter pass, up to the first doubtful test alone, may still be affordable.
-        if (last != first->first) {
-            pass.items.resize(first->first - start + 1);
-            if (affordable(pass, expected)) return pass;
-        }
+        Pass pass = make_pass(start, stage == Stage::kModule ? module_end(first->first) : last->first);
+        if (affordable(pass, expected, budget_s_)) return pass;
+        // Too long for what is left: a pass up to the first doubtful test may still be affordable.
+        pass = make_pass(start, first->first);
+        if (affordable(pass, expected, budget_s_)) return pass;
         settle(first->first, Settled::Verdict::kUnconfirmed);
     }
 }
@@ -65,8 +72,8 @@ std::optional<SecondOpinion::Pass> SecondOpinion::next_search(const Seconds& exp
             pass.items = half(search);
             pass.items.push_back(search.item);
         }
-        if (!pass.items.empty() && affordable(pass, expected)) {
-            searching_ = true;
+        if (!pass.items.empty() && affordable(pass, expected, std::min(budget_s_, search_budget_s_))) {
+            searching_ = pass.search = true;
             return pass;
         }
         settle(search.item, Settled::Verdict::kOrderDependent, search.candidates);
@@ -75,13 +82,13 @@ std::optional<SecondOpinion::Pass> SecondOpinion::next_search(const Seconds& exp
     return std::nullopt;
 }
 
-bool SecondOpinion::affordable(const Pass& pass, const Seconds& expected) const {
+bool SecondOpinion::affordable(const Pass& pass, const Seconds& expected, double budget_s) {
     double total = kPassOverheadS;
     for (const std::uint32_t item : pass.items) {
         const double seconds = expected(item);
         total += seconds < 0 ? kUnknownTestS : seconds;
     }
-    return total <= budget_s_;
+    return total <= budget_s;
 }
 
 std::vector<std::uint32_t> SecondOpinion::half(const Search& search) {
@@ -89,38 +96,54 @@ std::vector<std::uint32_t> SecondOpinion::half(const Search& search) {
     return search.second_half ? std::vector(middle, search.candidates.end()) : std::vector(search.candidates.begin(), middle);
 }
 
-void SecondOpinion::finished(const Pass& pass, const Seen& seen, double took_s) {
+void SecondOpinion::finished(const Pass& pass, const Seen& seen, const Isolated& isolated, double took_s) {
     ++passes_;
     budget_s_ -= took_s;
     if (searching_) {
+        search_budget_s_ -= took_s;
         narrow(seen);
     } else {
-        judge(pass, seen);
+        judge(pass, seen, isolated);
     }
     searching_ = false;
 }
 
-void SecondOpinion::judge(const Pass& pass, const Seen& seen) {
+void SecondOpinion::judge(const Pass& pass, const Seen& seen, const Isolated& isolated) {
     const std::uint32_t start = pass.items.front();
-    std::vector<std::uint32_t> concerned;
     for (const std::uint32_t item : pass.items) {
-        if (doubts_.contains(item)) concerned.push_back(item);
-    }
-    for (const std::uint32_t item : concerned) {
+        if (doubts_.contains(item)) {
+            judge_doubt(item, start, seen);
+            continue;
+        }
         const auto found = seen.find(item);
-        if (found == seen.end()) {
-            settle(item, Settled::Verdict::kUnconfirmed);
-        } else if (found->second != doubts_.at(item).outcome) {
-            std::vector<std::uint32_t> before(item - start);
-            std::iota(before.begin(), before.end(), start);
-            searches_.push_back({item, found->second, std::move(before)});
-            doubts_.erase(item);
-        } else if (start == 0) {
-            settle(item, Settled::Verdict::kConfirmed);
-        } else {
-            doubts_.at(item).stage = Stage::kPrefix;
+        if (found == seen.end() || isolated(item) != Outcome::kPassed) continue;
+        const Outcome outcome = found->second;
+        if (outcome == Outcome::kSkipped || outcome == Outcome::kXfailed || outcome == Outcome::kXpassed) {
+            search(item, start, outcome);
         }
     }
+}
+
+void SecondOpinion::judge_doubt(std::uint32_t item, std::uint32_t start, const Seen& seen) {
+    const auto found = seen.find(item);
+    if (found == seen.end()) {
+        settle(item, Settled::Verdict::kUnconfirmed);
+    } else if (found->second != doubts_.at(item).outcome) {
+        search(item, start, found->second);
+    } else if (start == 0) {
+        settle(item, Settled::Verdict::kConfirmed);
+    } else {
+        doubts_.at(item).stage = Stage::kPrefix;
+    }
+}
+
+void SecondOpinion::search(std::uint32_t item, std::uint32_t start, Outcome wanted) {
+    doubts_.erase(item);
+    const bool known = std::any_of(searches_.begin(), searches_.end(), [item](const Search& s) { return s.item == item; });
+    if (known || !order_dependent_.insert(item).second) return;
+    Search search{item, wanted, {}};
+    if (item > start) search.candidates = make_pass(start, item - 1).items;
+    searches_.push_back(std::move(search));
 }
 
 void SecondOpinion::narrow(const Seen& seen) {

@@ -4,10 +4,11 @@
 // follows from it. Pure logic without clock or I/O, driven by the Session, which runs one Pass at a time with nothing
 // else running and tells what came of it.
 //
-// A doubtful test is run again after the tests of its module that precede it, one pass for all doubtful tests of a
-// module; what that confirms is run once more after the whole prefix of the run. A test whose outcome differs there is
-// order-dependent; further passes then halve the tests before it until those it needs are found. All within a budget of
-// seconds: what it does not reach stays unconfirmed.
+// A doubtful test is run again with all of its module, one pass for all doubtful tests of a module; what that confirms is
+// run once more after the whole prefix of the run. A test whose outcome differs there is order-dependent, and so is one
+// that had passed and is skipped or expected to fail there (steps that give up after a failed one; a test that only fails
+// there is polluted, which is the Session's to tell). Further passes then halve the tests before it until those it needs
+// are found. All within a budget of seconds: what it does not reach stays unconfirmed.
 
 #include <cstdint>
 #include <deque>
@@ -25,6 +26,7 @@ class SecondOpinion {
   public:
     struct Pass {
         std::vector<std::uint32_t> items;  // ascending, to be run in one process without rewinding
+        bool search = false;               // a part of the tests: outcomes are not those of pytest's order
     };
 
     struct Settled {
@@ -46,7 +48,11 @@ class SecondOpinion {
 
     // The next pass that the budget allows; nothing when all is settled.
     [[nodiscard]] std::optional<Pass> next(const Seconds& expected);
-    void finished(const Pass& pass, const Seen& seen, double took_s);
+    using Isolated = std::function<Outcome(std::uint32_t item)>;  // the item's verdict so far; kNone if it has none
+    void finished(const Pass& pass, const Seen& seen, const Isolated& isolated, double took_s);
+
+    // Never run again: a pass would set up for the second time what can exist only once (a live session fixture).
+    void exclude(std::uint32_t item) { excluded_.insert(item); }
 
     // What has been settled since the last call.
     [[nodiscard]] std::vector<Settled> take_settled();
@@ -71,14 +77,21 @@ class SecondOpinion {
     [[nodiscard]] std::uint32_t module_start(std::uint32_t item) const;
     [[nodiscard]] std::optional<Pass> next_doubts(Stage stage, const Seconds& expected);
     [[nodiscard]] std::optional<Pass> next_search(const Seconds& expected);
-    [[nodiscard]] bool affordable(const Pass& pass, const Seconds& expected) const;
+    [[nodiscard]] static bool affordable(const Pass& pass, const Seconds& expected, double budget_s);
     [[nodiscard]] static std::vector<std::uint32_t> half(const Search& search);
-    void judge(const Pass& pass, const Seen& seen);
+    void judge(const Pass& pass, const Seen& seen, const Isolated& isolated);
+    void judge_doubt(std::uint32_t item, std::uint32_t start, const Seen& seen);
+    void search(std::uint32_t item, std::uint32_t start, Outcome wanted);
+    [[nodiscard]] Pass make_pass(std::uint32_t first, std::uint32_t last) const;
+    [[nodiscard]] std::uint32_t module_end(std::uint32_t item) const;
     void narrow(const Seen& seen);
     void settle(std::uint32_t item, Settled::Verdict verdict, std::vector<std::uint32_t> needs = {});
 
     std::vector<std::uint32_t> modules_;
     double budget_s_;
+    double search_budget_s_;
+    std::set<std::uint32_t> excluded_;
+    std::set<std::uint32_t> order_dependent_;
     std::map<std::uint32_t, Doubt> doubts_;
     std::deque<Search> searches_;
     bool searching_ = false;  // the pass that is out belongs to searches_.front()

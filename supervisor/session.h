@@ -165,6 +165,7 @@ class Session {
     void doubt(std::uint32_t item);
     bool give_opinions();
     void opinion_ended(Id id);
+    void compare_with_pass();
     void apply_opinions();
     void become_order_dependent(const SecondOpinion::Settled& settled);
     void learn(std::uint32_t item, Opinion opinion);

@@ -121,7 +121,17 @@ void Session::opinion_ended(Id id) {
     const double took = static_cast<double>(base::monotonic_ns() - pass_started_ns_) / 1e9;
     const SecondOpinion::Pass pass = *std::exchange(pass_, std::nullopt);
     if (find(id) != nullptr) finish_process(id);
-    opinions_->finished(pass, seen_, took);
+    const auto isolated = [this](std::uint32_t item) {
+        return items_[item].complete ? results_->at(item).outcome() : Outcome::kNone;
+    };
+    opinions_->finished(pass, seen_, isolated, took);
+    if (!pass.search) compare_with_pass();
+    apply_opinions();
+    pump();
+}
+
+// What pytest's own order made of the items, against what they did alone.
+void Session::compare_with_pass() {
     for (const auto& [item, outcome] : seen_) {
         // The one difference that is the point: it fails under pytest only because another test polluted it.
         const bool fails = outcome == Outcome::kFailed || outcome == Outcome::kError;
@@ -129,12 +139,12 @@ void Session::opinion_ended(Id id) {
             results_->at(item).note = "fails in pytest's order, after other tests of this run: they pollute it";
         }
         // Kept for when the search for what it needs is over.
-        if (unsettled_.contains(item) && outcome != results_->at(item).outcome() && !replacements_.contains(item)) {
+        const bool replaces = unsettled_.contains(item) || (results_->at(item).outcome() == Outcome::kPassed && !fails);
+        if (replaces && items_[item].complete && outcome != results_->at(item).outcome() && !replacements_.contains(item)) {
             replacements_.emplace(item, Replacement{std::move(opinion_items_.at(item).messages), opinion_results_.at(item)});
+            unsettled_.insert(item);
         }
     }
-    apply_opinions();
-    pump();
 }
 
 void Session::apply_opinions() {

@@ -240,6 +240,7 @@ void Session::take_live(std::uint32_t number) {
         if (uses && !items_[i].complete && (!cut_ || i <= *cut_)) items.push_back(i);
     }
     schedule_->take(items);
+    for (const std::uint32_t item : items) opinions_->exclude(item);
     if (items.empty() || interrupted_) return;
     Process& process = processes_.at(base.process);
     process.pool = number;

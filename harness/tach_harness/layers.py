@@ -136,10 +136,13 @@ class Filler:
         item._report_sections.clear()
         item.stash[caplog_records_key] = {}
         hook = _builtin_hook(item, "pytest_runtest_teardown")
+
+        def teardown() -> None:
+            __tracebackhide__ = True  # a failure's text must be pytest's
+            hook(item=item, nextitem=nextitem)
+
         with _warnings_of(item):
-            call = CallInfo.from_call(
-                lambda: hook(item=item, nextitem=nextitem), when="teardown", reraise=(Exit, KeyboardInterrupt)
-            )
+            call = CallInfo.from_call(teardown, when="teardown", reraise=(Exit, KeyboardInterrupt))
         if call.excinfo is None and not item._report_sections:
             return False
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)

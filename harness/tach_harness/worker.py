@@ -92,6 +92,8 @@ class Worker:
         if message.b & native.RUN_SHARED:
             self.shared = self.retire = True
         self._rerun = bool(message.b & native.RUN_RERUN)
+        if self._rerun:
+            os.environ["TACH_SECOND_OPINION"] = "1"  # for suites that must know that this is not the run itself
         self.plugin.entropy.judge()
         self._run(indices)
         end = indices[-1] + 1
