@@ -61,6 +61,7 @@ enum class Kind : std::uint16_t {
                       // in addopts (-n of xdist; 0: not asked)
     kSolo = 82,       // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
+    kCollectCounts = 85,  // a: modules and the like that were skipped, b: errors, t0: deselected items
     kRoot = 84,         // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
 
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------

@@ -91,7 +91,7 @@ int run(const std::vector<std::string>& words) {
     Session session(std::move(settings), *std::move(home), *std::move(interpreter), seed, interactive, printer);
     auto code = session.run();
     if (!code) refuse(code.error(), kInternalExit);
-    if (json && session.results() != nullptr) fmt::print("{}", json_report(session.report_inputs(), *session.results()));
+    if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));
     return code.value_or(kInternalExit);
 }
 

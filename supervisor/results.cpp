@@ -112,7 +112,10 @@ void ItemResult::add_amend(const shm::Message& report) {
         ++tally_[index(Outcome::kError)];
         last_ = Outcome::kError;
     }
-    add_text(report);
+    if (message.empty()) message = report.string(2);
+    append_block(longrepr, report.string(3));
+    out += report.string(4);
+    err += report.string(5);
 }
 
 void ItemResult::add_done(const shm::Message& message_done) {
@@ -187,9 +190,8 @@ void Results::cut(std::uint32_t item) {
 }
 
 Counts Results::counts() const {
-    Counts counts;
+    Counts counts = collected_;
     for (std::size_t i = 0; i < end_; ++i) items_[i].add_to(counts);
-    counts.deselected = deselected_;
     return counts;
 }
 

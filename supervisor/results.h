@@ -144,7 +144,8 @@ class Results {
     // One past the last item that counts().
     [[nodiscard]] std::size_t end() const { return end_; }
 
-    void set_deselected(std::size_t n) { deselected_ = n; }
+    // What collection itself adds to the counts: skipped modules, errors, deselected items.
+    void set_collected(const Counts& counts) { collected_ = counts; }
 
     // Sums over all reported items: for a redraw or the end, not for every message.
     [[nodiscard]] Counts counts() const;
@@ -154,7 +155,7 @@ class Results {
     std::vector<ItemResult> items_;
     std::vector<std::string> nodeids_;
     std::size_t end_;
-    std::size_t deselected_ = 0;
+    Counts collected_;
 };
 
 }  // namespace tach::supervisor

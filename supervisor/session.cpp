@@ -302,15 +302,15 @@ void Session::interrupt(int signal) {
 
 void Session::show_progress(bool force) {
     const std::int64_t now = base::monotonic_ns();
-    if (stage_ != Stage::kRunning || !results_ || (!force && !printer_.due(now))) return;
-    Progress progress{.done = completed_, .total = cut_ ? *cut_ + 1 : items_.size(), .counts = results_->counts(), .running = {}};
+    if (stage_ != Stage::kRunning || !announced_ || (!force && !printer_.due(now))) return;
+    Progress progress{.done = completed_, .total = cut_ ? *cut_ + 1 : items_.size(), .counts = results_.counts(), .running = {}};
     progress.done = std::min(progress.done, progress.total);
     for (const auto& [id, process] : processes_) {
         if (process.state != State::kRunning && !(solo_ && id == zygote_)) continue;
         const auto item = process.peer.current_item(items_.size());
         if (!item) continue;
         const std::int64_t began = process.peer.channel().record().started_ns.load(std::memory_order_relaxed);
-        progress.running.push_back({results_->nodeid(*item), std::max<std::int64_t>(0, now - began)});
+        progress.running.push_back({results_.nodeid(*item), std::max<std::int64_t>(0, now - began)});
     }
     printer_.progress(progress, now);
 }

@@ -43,7 +43,7 @@ class Session {
     // The exit code. An error is tach's own failure, with what is known of it.
     [[nodiscard]] base::Result<int> run();
 
-    [[nodiscard]] const Results* results() const { return results_ ? &*results_ : nullptr; }
+    [[nodiscard]] const Results& results() const { return results_; }
     [[nodiscard]] ReportInputs report_inputs() const;
 
   private:
@@ -207,7 +207,9 @@ class Session {
     std::vector<Item> items_;
     std::vector<std::string> nodeids_;
     std::map<std::string, std::uint32_t> modules_;
-    std::optional<Results> results_;
+    Results results_{0, {}};
+    Counts collect_counts_;
+    bool announced_ = false;  // the items are known
     std::optional<Schedule> schedule_;
     std::optional<ReplayOrder> order_;
     std::size_t completed_ = 0;
@@ -215,7 +217,6 @@ class Session {
     std::uint32_t workers_ = 1;
     std::map<std::uint32_t, std::uint32_t> attempts_;  // by worker number: processes that had it
     std::uint32_t respawns_ = 0;
-    std::size_t deselected_ = 0;
     std::optional<std::uint32_t> cut_;
     bool cut_final_ = false;
     bool hold_charged_ = true;

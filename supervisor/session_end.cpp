@@ -67,8 +67,8 @@ void Session::end_controller() {
 
 std::vector<std::string> Session::summary_lines() const {
     std::array<std::size_t, 3> modes{};
-    for (std::size_t i = 0; i < results_->end(); ++i) {
-        if (results_->at(i).done) ++modes[static_cast<std::size_t>(results_->at(i).mode)];
+    for (std::size_t i = 0; i < results_.end(); ++i) {
+        if (results_.at(i).done) ++modes[static_cast<std::size_t>(results_.at(i).mode)];
     }
     std::string used;
     constexpr std::array<const char*, 3> kNames{"snapshot", "fork", "shared"};
@@ -80,13 +80,13 @@ std::vector<std::string> Session::summary_lines() const {
                                 used.empty() ? "none" : used));
     if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);
     for (const auto& [item, why] : live_reasons_) {
-        lines.push_back(fmt::format("shared from {} on: {}", results_->nodeid(item), why));
+        lines.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
     }
     for (const std::uint32_t item : order_dependent_) {
-        if (item < results_->end()) lines.push_back(fmt::format("{}: {}", results_->nodeid(item), results_->at(item).note));
+        if (item < results_.end()) lines.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
     for (const std::uint32_t item : polluted_) {
-        if (item < results_->end()) lines.push_back(fmt::format("{}: {}", results_->nodeid(item), results_->at(item).note));
+        if (item < results_.end()) lines.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
     if (unconfirmed_ > 0) {
         lines.push_back(fmt::format("{} test{} without a second opinion in pytest's own order (second_opinion.budget_s)",
@@ -98,9 +98,9 @@ std::vector<std::string> Session::summary_lines() const {
 void Session::remember() {
     if (!memory_) return;
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        const ItemResult& result = results_->at(i);
+        const ItemResult& result = results_.at(i);
         if (result.done && result.outcome() == Outcome::kPassed) {
-            memory_->learn_duration(results_->nodeid(i), result.duration_ns);
+            memory_->learn_duration(results_.nodeid(i), result.duration_ns);
         }
     }
     memory_->save();

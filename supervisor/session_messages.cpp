@@ -50,6 +50,7 @@ void Session::handle(Id id, Message message) {
             return;
         case Kind::kHello:
         case Kind::kRoot:
+        case Kind::kCollectCounts:
         case Kind::kItem:
         case Kind::kCollected:
         case Kind::kSolo:
@@ -70,6 +71,11 @@ void Session::handle_zygote(Id, const Message& message) {
             return;
         case Kind::kRoot:
             return root_known(message);
+        case Kind::kCollectCounts:
+            collect_counts_ = {.error = message.head.b,
+                               .skipped = message.head.a,
+                               .deselected = static_cast<std::size_t>(std::max<std::int64_t>(0, message.head.t0))};
+            return results_.set_collected(collect_counts_);
         case Kind::kItem:
             return add_item(message);
         case Kind::kCollected:
@@ -102,8 +108,8 @@ void Session::root_known(const Message& message) {
 void Session::add_item(const Message& message) {
     const std::uint32_t index = message.head.item;
     const std::string file = std::string(message.string(1));
-    if (results_) {
-        if (index >= items_.size() || results_->nodeid(index) != message.string(0)) {
+    if (announced_) {
+        if (index >= items_.size() || results_.nodeid(index) != message.string(0)) {
             fail_run(fmt::format("a restarted interpreter collected other tests: {}", message.string(0)));
         }
         return;
@@ -122,13 +128,13 @@ void Session::add_item(const Message& message) {
 }
 
 void Session::collected(const Message& message) {
-    if (results_) return;
+    if (announced_) return;
     if (message.head.item != items_.size()) return fail_run("the zygote announced too few items");
-    results_.emplace(items_.size(), nodeids_);
-    deselected_ = static_cast<std::size_t>(std::max<std::int64_t>(0, message.head.t0));
-    results_->set_deselected(deselected_);
+    announced_ = true;
+    results_ = Results(items_.size(), nodeids_);
+    results_.set_collected(collect_counts_);
     for (std::size_t i = 0; i < items_.size(); ++i) {
-        results_->at(i).no_rerun = (items_[i].flags & shm::kItemNoRerun) != 0;
+        results_.at(i).no_rerun = (items_[i].flags & shm::kItemNoRerun) != 0;
     }
     maxfail_ = message.head.a;
     if ((message.head.b & shm::kSessionStepwise) != 0) maxfail_ = maxfail_ == 0 ? 1 : maxfail_;
@@ -211,7 +217,7 @@ void Session::handle_item_message(Id id, Message message) {
     if (process.opinion) return opinion_message(id, message);
 
     Item& item = items_[message.head.item];
-    ItemResult& result = results_->at(message.head.item);
+    ItemResult& result = results_.at(message.head.item);
     if (message.kind() == Kind::kAmend && !item.messages.empty()) {
         const bool was_failed = result.failures() > 0;
         result.add_amend(message);
@@ -252,11 +258,11 @@ void Session::handle_item_message(Id id, Message message) {
 void Session::item_done(Id, Message message) {
     const std::uint32_t index = message.head.item;
     Item& item = items_[index];
-    ItemResult& result = results_->at(index);
+    ItemResult& result = results_.at(index);
     result.add_done(message);
     const bool held = (message.head.b & shm::kDoneHeld) != 0;
     if ((message.head.b & shm::kDoneKept) != 0 && memory_) {
-        const std::string file = results_->nodeid(index).substr(0, results_->nodeid(index).find("::"));
+        const std::string file = results_.nodeid(index).substr(0, results_.nodeid(index).find("::"));
         for (const std::string& name : split(message.string(2), '\n')) memory_->learn_late_fixture(file, name);
     }
     if (item.held_done) {
@@ -277,7 +283,7 @@ void Session::item_crashed(Id id, const Message& message) {
 void Session::record_crash(std::uint32_t worker, const Message& message) {
     const std::uint32_t index = message.head.item;
     Item& item = items_[index];
-    ItemResult& result = results_->at(index);
+    ItemResult& result = results_.at(index);
     result.add_crashed(message);
     result.worker = static_cast<int>(worker);
     // Reports of a test that then crashed do not count, but for its set-up, which opens the test in plugins' books.

@@ -16,11 +16,11 @@ bool Session::opinions_enabled() const { return settings_.second_opinion.value &
 
 void Session::doubt(std::uint32_t item) {
     if (!opinion_key_.empty() && memory_) {
-        const Opinion* known = memory_->opinion(results_->nodeid(item), opinion_key_);
+        const Opinion* known = memory_->opinion(results_.nodeid(item), opinion_key_);
         if (known != nullptr && known->verdict == Opinion::Verdict::kConfirmed) return;
     }
     unsettled_.insert(item);
-    opinions_->doubt(item, results_->at(item).outcome());
+    opinions_->doubt(item, results_.at(item).outcome());
     if (modules_asked_) return;
     modules_asked_ = true;
     opinion_key_ = kKeyPending;
@@ -39,9 +39,9 @@ void Session::know_modules(const shm::Message& message) {
 }
 
 double Session::expected_s(std::uint32_t item) const {
-    if (results_ && items_[item].complete) return static_cast<double>(results_->at(item).duration_ns) / 1e9;
+    if (announced_ && items_[item].complete) return static_cast<double>(results_.at(item).duration_ns) / 1e9;
     if (!memory_) return -1;
-    return memory_->duration_s(results_->nodeid(item)).value_or(-1);
+    return memory_->duration_s(results_.nodeid(item)).value_or(-1);
 }
 
 // Starts the next pass, if one is due. True while there is something to wait for.
@@ -53,7 +53,7 @@ bool Session::give_opinions() {
     }
     if (cut_ && !cut_final_) {
         // Before -x acts, only what decides it: the failures up to the cut.
-        std::erase_if(unsettled_, [this](std::uint32_t item) { return item > *cut_ && !results_->at(item).doubtful(); });
+        std::erase_if(unsettled_, [this](std::uint32_t item) { return item > *cut_ && !results_.at(item).doubtful(); });
     }
     pass_ = opinions_->next([this](std::uint32_t item) { return expected_s(item); });
     apply_opinions();
@@ -122,7 +122,7 @@ void Session::opinion_ended(Id id) {
     const SecondOpinion::Pass pass = *std::exchange(pass_, std::nullopt);
     if (find(id) != nullptr) finish_process(id);
     const auto isolated = [this](std::uint32_t item) {
-        return items_[item].complete ? results_->at(item).outcome() : Outcome::kNone;
+        return items_[item].complete ? results_.at(item).outcome() : Outcome::kNone;
     };
     opinions_->finished(pass, seen_, isolated, took);
     if (!pass.search) compare_with_pass();
@@ -135,12 +135,12 @@ void Session::compare_with_pass() {
     for (const auto& [item, outcome] : seen_) {
         // The one difference that is the point: it fails under pytest only because another test polluted it.
         const bool fails = outcome == Outcome::kFailed || outcome == Outcome::kError;
-        if (fails && results_->at(item).outcome() == Outcome::kPassed && polluted_.insert(item).second) {
-            results_->at(item).note = "fails in pytest's order, after other tests of this run: they pollute it";
+        if (fails && results_.at(item).outcome() == Outcome::kPassed && polluted_.insert(item).second) {
+            results_.at(item).note = "fails in pytest's order, after other tests of this run: they pollute it";
         }
         // Kept for when the search for what it needs is over.
-        const bool replaces = unsettled_.contains(item) || (results_->at(item).outcome() == Outcome::kPassed && !fails);
-        if (replaces && items_[item].complete && outcome != results_->at(item).outcome() && !replacements_.contains(item)) {
+        const bool replaces = unsettled_.contains(item) || (results_.at(item).outcome() == Outcome::kPassed && !fails);
+        if (replaces && items_[item].complete && outcome != results_.at(item).outcome() && !replacements_.contains(item)) {
             replacements_.emplace(item, Replacement{std::move(opinion_items_.at(item).messages), opinion_results_.at(item)});
             unsettled_.insert(item);
         }
@@ -150,7 +150,7 @@ void Session::compare_with_pass() {
 void Session::apply_opinions() {
     for (const SecondOpinion::Settled& settled : opinions_->take_settled()) {
         unsettled_.erase(settled.item);
-        ItemResult& result = results_->at(settled.item);
+        ItemResult& result = results_.at(settled.item);
         switch (settled.verdict) {
             case SecondOpinion::Settled::Verdict::kConfirmed:
                 learn(settled.item, {Opinion::Verdict::kConfirmed, {}, opinion_key_});
@@ -167,7 +167,7 @@ void Session::apply_opinions() {
 }
 
 void Session::learn(std::uint32_t item, Opinion opinion) {
-    if (memory_ && opinion_key_ != kKeyPending) memory_->learn_opinion(results_->nodeid(item), std::move(opinion));
+    if (memory_ && opinion_key_ != kKeyPending) memory_->learn_opinion(results_.nodeid(item), std::move(opinion));
 }
 
 // Its outcome in pytest's order is the verdict.
@@ -175,10 +175,10 @@ void Session::become_order_dependent(const SecondOpinion::Settled& settled) {
     const auto found = replacements_.find(settled.item);
     if (found == replacements_.end()) return;
     std::vector<std::string> needs;
-    for (const std::uint32_t item : settled.needs) needs.push_back(results_->nodeid(item));
-    const std::string isolated(outcome_name(results_->at(settled.item).outcome()));
-    results_->at(settled.item) = found->second.result;
-    results_->at(settled.item).note =
+    for (const std::uint32_t item : settled.needs) needs.push_back(results_.nodeid(item));
+    const std::string isolated(outcome_name(results_.at(settled.item).outcome()));
+    results_.at(settled.item) = found->second.result;
+    results_.at(settled.item).note =
         needs.size() == 1
             ? fmt::format("order-dependent: {} alone, needs {}", isolated, needs.front())
             : fmt::format("order-dependent: {} alone, needs some of the {} tests before it from {}", isolated, needs.size(),
@@ -192,7 +192,7 @@ void Session::become_order_dependent(const SecondOpinion::Settled& settled) {
 // Before -x acts: do the failures up to the cut still stand?
 bool Session::recheck_cut() {
     std::uint32_t failures = 0;
-    for (std::uint32_t i = 0; i <= *cut_; ++i) failures += items_[i].complete ? results_->at(i).failures() : 0;
+    for (std::uint32_t i = 0; i <= *cut_; ++i) failures += items_[i].complete ? results_.at(i).failures() : 0;
     if (failures >= maxfail_) {
         cut(*cut_, true);
         return false;

@@ -57,10 +57,10 @@ void Session::begin_running() {
 // What earlier runs found to be order-dependent, and the tests that it needs, run as pytest would run them.
 void Session::note_order_dependents() {
     std::map<std::string_view, std::uint32_t> by_nodeid;
-    for (std::uint32_t i = 0; i < items_.size(); ++i) by_nodeid.emplace(results_->nodeid(i), i);
+    for (std::uint32_t i = 0; i < items_.size(); ++i) by_nodeid.emplace(results_.nodeid(i), i);
     std::set<std::uint32_t> together;
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        const Opinion* opinion = memory_->opinion(results_->nodeid(i), opinion_key_);
+        const Opinion* opinion = memory_->opinion(results_.nodeid(i), opinion_key_);
         if (opinion == nullptr || opinion->verdict != Opinion::Verdict::kOrderDependent) continue;
         std::uint32_t first = i;
         for (const std::string& needed : opinion->needs) {
@@ -326,7 +326,7 @@ void Session::worker_died(const Process& ended, std::optional<int> status) {
 }
 
 void Session::charge_death(const Process& ended, std::uint32_t item, std::optional<int> status) {
-    ItemResult& result = results_->at(item);
+    ItemResult& result = results_.at(item);
     if (interrupted_) return;
     const int signal = status && WIFSIGNALED(*status) ? WTERMSIG(*status) : (status ? 0 : SIGKILL);
     shm::Message crashed;
@@ -350,10 +350,10 @@ void Session::requeue_unfinished(const Run& run) {
     if (items.empty() || interrupted_) return;
     for (const std::uint32_t item : items) {
         if (!items_[item].messages.empty()) {
-            const bool no_rerun = results_->at(item).no_rerun;
-            results_->at(item) = ItemResult{};
-            results_->at(item).no_rerun = no_rerun;
-            results_->at(item).note = "started before, in a worker that died; this is its second run";
+            const bool no_rerun = results_.at(item).no_rerun;
+            results_.at(item) = ItemResult{};
+            results_.at(item).no_rerun = no_rerun;
+            results_.at(item).note = "started before, in a worker that died; this is its second run";
             items_[item].messages.clear();
         }
     }
@@ -371,7 +371,7 @@ void Session::complete(std::uint32_t index) {
     item.complete = true;
     ++completed_;
     deaths_without_progress_ = 0;
-    const ItemResult& result = results_->at(index);
+    const ItemResult& result = results_.at(index);
     if (solo_) return show_failure(index);
     if (opinions_enabled() && result.doubtful() && result.mode != shm::Mode::kShared) doubt(index);
     order_->done(index);
@@ -381,10 +381,10 @@ void Session::complete(std::uint32_t index) {
 }
 
 void Session::show_failure(std::uint32_t index) {
-    const ItemResult& result = results_->at(index);
+    const ItemResult& result = results_.at(index);
     const Outcome outcome = result.outcome();
     if (outcome == Outcome::kFailed || outcome == Outcome::kError || outcome == Outcome::kCrashed) {
-        printer_.failure(results_->nodeid(index), outcome, result.message);
+        printer_.failure(results_.nodeid(index), outcome, result.message);
     }
 }
 
@@ -393,7 +393,7 @@ void Session::account_failure(std::uint32_t) {
     if (maxfail_ == 0 || solo_) return;
     std::uint32_t failures = 0;
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        failures += items_[i].complete ? results_->at(i).failures() : 0;
+        failures += items_[i].complete ? results_.at(i).failures() : 0;
         if (failures >= maxfail_) return cut(i, !opinions_enabled());
     }
 }
@@ -408,7 +408,7 @@ void Session::cut(std::uint32_t item, bool final) {
     set_limits();
     if (!cut_final_) return;
     order_->cut(item);
-    results_->cut(item);
+    results_.cut(item);
     for (auto& [id, process] : processes_) {
         const auto current = process.peer.current_item(items_.size());
         const pid_t top = process.peer.top_pid();

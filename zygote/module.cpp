@@ -400,6 +400,7 @@ constexpr Constant kConstants[] = {  // NOLINT(cppcoreguidelines-avoid-c-arrays)
     constant("KIND_COLLECTED", Kind::kCollected),
     constant("KIND_SOLO", Kind::kSolo),
     constant("KIND_MODULE_FILES", Kind::kModuleFiles),
+    constant("KIND_COLLECT_COUNTS", Kind::kCollectCounts),
     constant("KIND_ROOT", Kind::kRoot),
     constant("KIND_STARTED", Kind::kStarted),
     constant("KIND_LOG_START", Kind::kLogStart),

@@ -101,7 +101,9 @@ class ForkEngine:
         finished, interrupted = native.take_verdict(pid)
         kept = native.kept_by(pid)
         if kept and finished:
-            os._exit(0)  # it took this process' place and is done
+            # It took this process' place, and is done: so is this process.
+            native.leave_verdict(interrupted)
+            os._exit(0)
         reset_ns = max(0, native.monotonic_ns() - native.ended_ns())
         return Verdict(finished, kept, interrupted, status, reset_ns)
 

@@ -53,6 +53,16 @@ def active_definitions(closure: dict[str, Any]) -> Iterator[Any]:
                 break
 
 
+def registered_definitions(session: pytest.Session) -> Iterator[Any]:
+    """Every FixtureDef that pytest knows; its tables are by name, and since 9.2 then by where they are visible."""
+    manager = session._fixturemanager
+    for attribute in ("_arg2fixturedefs", "_arg2node2fixturedefs", "_arg2nodeid2fixturedefs"):
+        for entry in getattr(manager, attribute, {}).values():
+            lists = entry.values() if hasattr(entry, "values") else [entry]
+            for definitions in lists:
+                yield from definitions
+
+
 def is_wide(definition: Any) -> bool:
     return definition.scope != "function" and definition.argname not in HARMLESS_WIDE
 
@@ -86,7 +96,7 @@ def scope_node(item: pytest.Item, scope: str) -> Any:
 class ItemPlan:
     """One item's wide fixtures."""
 
-    __slots__ = ("item", "wide", "session", "held", "flags", "base", "opens_base", "unit")
+    __slots__ = ("item", "wide", "session", "held", "flags", "base", "opens_base", "unit", "late")
 
     def __init__(self, item: pytest.Item) -> None:
         self.item = item
@@ -97,6 +107,7 @@ class ItemPlan:
         self.base = 0
         self.opens_base = 0  # the base that is filled from this item, which is the first to need its fixtures
         self.unit = 0
+        self.late: list[Any] = []  # wide FixtureDefs that it is going to ask for while it runs
 
         for definition in active_definitions(fixture_closure(item)):
             if is_wide(definition):
@@ -120,6 +131,10 @@ class ItemPlan:
                 return
             self.held.append(node)
         self.wide.append(definition)
+
+    def commits(self) -> bool:
+        """Whether the item is going to set up a wide fixture while it runs: it must not run in a copy."""
+        return any(d.cached_result is None for d in self.late)
 
     def needs_fill(self, stack: Iterable[Any]) -> bool:
         """Whether the layer must be brought up to date before this item can start from it."""
@@ -183,12 +198,7 @@ class Plan:
         self.session = session
         self._late = late
         self.items = [ItemPlan(item) for item in session.items]
-        self.wide_definitions = [
-            definition
-            for definitions in session._fixturemanager._arg2fixturedefs.values()
-            for definition in definitions
-            if is_wide(definition)
-        ]
+        self.wide_definitions = [d for d in registered_definitions(session) if is_wide(d)]
         self.split_wide = options.split_wide or any("worker_id" in fixture_closure(i) for i in session.items)
         self._mark_dynamic()
         self._assign_units()
@@ -196,7 +206,9 @@ class Plan:
 
     def _mark_dynamic(self) -> None:
         scan = DynamicScan(self._late)
-        session_names = {d.argname for d in self.wide_definitions if d.scope == "session"}
+        by_name: dict[str, list[Any]] = {}
+        for definition in self.wide_definitions:
+            by_name.setdefault(definition.argname, []).append(definition)
         seen: set[str] = set()
         for plan in self.items:
             closure = fixture_closure(plan.item)
@@ -208,8 +220,10 @@ class Plan:
             module = plan.item.getparent(pytest.Module)
             if module is not None:
                 plan.held.append(module)
-            if names & session_names - seen:
-                plan.flags |= native.ITEM_OWN_WORKER
+            for name in names & by_name.keys() - seen - closure.keys():
+                plan.late += by_name[name]
+                if any(d.scope == "session" for d in by_name[name]):
+                    plan.flags |= native.ITEM_OWN_WORKER
 
     def _assign_units(self) -> None:
         """Merge overlapping intervals of items that hold the same thing; each merged interval is a unit."""
@@ -262,7 +276,7 @@ class Plan:
             if plan.unit and plan.unit == following.unit:
                 plan.base = following.base
 
-    def announce(self, wanted_workers: int) -> None:
+    def announce(self, wanted_workers: int, deselected: int) -> None:
         """Send every item and the end of the collection."""
         config = self.session.config
         for index, plan in enumerate(self.items):
@@ -273,7 +287,5 @@ class Plan:
         flags = native.SESSION_STEPWISE if config.getoption("stepwise", False) else 0
         if self.split_wide:
             flags |= native.SESSION_SPLIT_WIDE
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        deselected = len(reporter.stats.get("deselected", ())) if reporter is not None else 0
         maxfail = int(config.getvalue("maxfail") or 0)
         send(native.KIND_COLLECTED, len(self.items), maxfail, flags, t0=deselected, t1=wanted_workers)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence
 
 import pytest
 
@@ -38,6 +38,9 @@ class TachPlugin:
         self.sink = TerminalSink()
         self.end = SessionEnd()
         self.wanted_workers = 0
+        self.deselected = 0
+        self.collect_skipped = 0
+        self.collect_errors = 0
         self.entropy = Entropy(options.seed)
         self.suite_sigint: Any = signal.default_int_handler
         self.run_uid = uuid.uuid4().hex
@@ -78,17 +81,26 @@ class TachPlugin:
         verbosity = max(0, int(config.getoption("verbose", 0)))
         send(native.KIND_ROOT, strings=(text(str(config.rootpath)), text(directory), text(str(verbosity))))
 
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self.deselected += len(items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.collect_skipped += report.skipped
+        self.collect_errors += report.failed
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """pytest's own checks first; then fork, or run solo."""
         self.sink.enter(native.STAGE_PROGRESS)
+        counts = {"a": self.collect_skipped, "b": self.collect_errors, "t0": self.deselected}
+        send(native.KIND_COLLECT_COUNTS, **counts)
         stop_on_errors = session.testsfailed and not session.config.option.continue_on_collection_errors
         if stop_on_errors or session.config.option.collectonly or not session.items:
             return None
         for name in self.options.unset:
             os.environ.pop(name, None)
         plan = Plan(session, self.options, _late_fixtures())
-        plan.announce(self.wanted_workers)
+        plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)
         if why is not None:
             return solo.run(session, self, why)

@@ -120,6 +120,9 @@ class Worker:
             while unit and position + length < len(indices) and self.plan.items[indices[position + length]].unit == unit:
                 length += 1
             chunk = indices[position : position + length]
+            if self.plan.items[index].flags & native.ITEM_OWN_WORKER:
+                # It asks for a session fixture while it runs: that is finalised when this worker ends.
+                self.shared = self.retire = True
             if self.shared:
                 self._run_shared(chunk, indices[position + length : position + length + 1])
                 position += length
@@ -241,7 +244,12 @@ class Worker:
     def _bring_up_to_date(self, index: int) -> None:
         """Set up the wide fixtures that this item is the first to need."""
         plan = self.plan.items[index]
-        if self.shared or not plan.needs_fill(self.session._setupstate.stack):
+        if self.shared:
+            return
+        if plan.commits():
+            self.shared = True  # its own process would become the layer anyway: run it here
+            return
+        if not plan.needs_fill(self.session._setupstate.stack):
             return
         native.begin(index, native.MODE_FORK)
         if layers.has_foreign_setup_hooks(plan.item) and not self._probe(plan.item):

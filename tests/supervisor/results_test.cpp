@@ -268,7 +268,7 @@ TEST_CASE("nothing after a cut is counted") {
     add(results.at(0), kPass);
     add(results.at(1), kFail);
     add(results.at(2), kFail);
-    results.set_deselected(4);
+    results.set_collected({.deselected = 4});
     CHECK(results.counts().failed == 2);
     results.cut(1);
     results.cut(2);
