@@ -221,7 +221,6 @@ class Session {
     bool cut_final_ = false;
     bool hold_charged_ = true;
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
-    std::set<std::uint32_t> ends_session_;
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 
     std::optional<Memory> memory_;

@@ -311,8 +311,10 @@ void Session::item_exit(Id, Message message) {
     const std::uint32_t index = message.head.item;
     if (interrupted_) return;  // ours
     if (cut_ && index > *cut_) return;
+    shm::MessageHead done{};
+    done.a = static_cast<std::uint32_t>(results_.at(index).mode);
+    results_.at(index).add_done(stored_message(done, {}));
     items_[index].messages.push_back(std::move(message));
-    ends_session_.insert(index);
     items_[index].held_done = false;
     complete(index);
     cut(index, true);

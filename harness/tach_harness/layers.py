@@ -19,7 +19,12 @@ from _pytest.runner import CallInfo
 from _pytest.warnings import catch_warnings_for_item
 
 from .link import native
+from .plan import fixture_closure
 from .reports import FILL_SECONDS, Reporter
+
+
+# Raised by bringing the layer up to date for an item, and by nothing that the item's own set-up will do again.
+FILL_FAILURE = pytest.StashKey[BaseException]()
 
 
 class _StopFilling(BaseException):
@@ -32,6 +37,7 @@ def _stopping_at(narrow: Any) -> Iterator[None]:
     original = FixtureDef.execute
 
     def execute(self: Any, request: Any) -> Any:
+        __tracebackhide__ = True
         if narrow(self):
             raise _StopFilling
         return original(self, request)
@@ -39,6 +45,8 @@ def _stopping_at(narrow: Any) -> Iterator[None]:
     FixtureDef.execute = execute  # type: ignore[method-assign]
     try:
         yield
+    except _StopFilling:
+        pass
     finally:
         FixtureDef.execute = original  # type: ignore[method-assign]
 
@@ -94,6 +102,7 @@ class Filler:
             return definition.scope == "function" or (definition.scope == "class" and not has_class)
 
         def setup(target: pytest.Item) -> None:
+            __tracebackhide__ = True
             with _stopping_at(narrow):
                 type(self._state).setup(self._state, target)
 
@@ -103,8 +112,8 @@ class Filler:
         """Set up just the item's session fixtures; collectors below the session are not entered."""
 
         def setup(target: pytest.Item) -> None:
-            chain = target.listchain()
-            for node in chain:
+            __tracebackhide__ = True
+            for node in target.listchain():
                 self._state.stack.setdefault(node, ([], None))
             with _stopping_at(lambda definition: definition.scope != "session"):
                 target.setup()
@@ -115,14 +124,27 @@ class Filler:
 
     def _fill(self, item: pytest.Item, setup: Any) -> None:
         started = time.perf_counter()
-        self._state.setup = setup  # type: ignore[method-assign]
+        failures: list[BaseException] = []
+
+        def watched(target: pytest.Item) -> None:
+            __tracebackhide__ = True
+            try:
+                setup(target)
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        self._state.setup = watched  # type: ignore[method-assign]
         try:
             with _warnings_of(item):
                 _builtin_hook(item, "pytest_runtest_setup")(item=item)
         except KeyboardInterrupt:
             raise
         except BaseException:
-            pass  # pytest has cached it in the FixtureDef or the SetupState; every test concerned reports it itself
+            # What pytest has cached in the FixtureDef or the SetupState, every test concerned reports itself. The rest
+            # (finalising the last parameter's value failed) is this test's.
+            if failures and not self._is_cached(failures[0], item):
+                item.stash[FILL_FAILURE] = failures[0]
         finally:
             del self._state.setup
             self._state.stack.pop(item, None)
@@ -130,6 +152,12 @@ class Filler:
                 item._initrequest()
             os.environ.pop("PYTEST_CURRENT_TEST", None)
         item.stash[FILL_SECONDS] = time.perf_counter() - started
+
+    def _is_cached(self, error: BaseException, item: pytest.Item) -> bool:
+        held = [d.cached_result[2] for ds in fixture_closure(item).values() for d in ds if d.cached_result is not None]
+        held += [failure for node, (_, failure) in self._state.stack.items() if node is not item]
+        # An exception, or, depending on the version, a tuple with the exception and its traceback.
+        return any(part is error for entry in held for part in (entry if isinstance(entry, tuple) else (entry,)))
 
     def pop(self, item: pytest.Item, nextitem: Any) -> bool:
         """Finalise what `nextitem` no longer needs; failure and output are charged to `item`. True if there were any."""
@@ -155,6 +183,26 @@ class Filler:
         chain = nextitem.listchain() if nextitem is not None else []
         nodes = list(self._state.stack)
         return nodes != chain[: len(nodes)]
+
+
+@contextlib.contextmanager
+def failing_as_filled(item: pytest.Item) -> Iterator[None]:
+    """Let the item's set-up fail as bringing its layer up to date did, if that has to be its failure."""
+    failure = item.stash.get(FILL_FAILURE, None)
+    if failure is None:
+        yield
+        return
+
+    def setup(target: pytest.Item) -> None:
+        __tracebackhide__ = True
+        raise failure.with_traceback(failure.__traceback__)
+
+    state = item.session._setupstate
+    state.setup = setup  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del state.setup
 
 
 def live_reason() -> str:

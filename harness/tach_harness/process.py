@@ -104,7 +104,17 @@ class CrashFile:
             os.lseek(self._number, 0, os.SEEK_SET)
         except OSError:
             return ""
-        return content.decode("utf-8", "backslashreplace")
+        return _own_frames_cut(content.decode("utf-8", "backslashreplace"))
+
+
+def _own_frames_cut(stack: str) -> str:
+    """The stack down to where tach called pytest: what is below is the same for every test."""
+    lines = stack.splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        if "tach_harness" in line:
+            rest = [late for late in lines[index:] if late.strip() and not late.startswith("  File ")]
+            return "".join(lines[:index] + rest)
+    return stack
 
 
 def own_basetemp(config: pytest.Config, name: str) -> None:

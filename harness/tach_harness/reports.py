@@ -138,6 +138,13 @@ def decided_by_marks(item: pytest.Item, report: Any) -> bool:
         return False
 
 
+def _has_own_categories(config: pytest.Config) -> bool:
+    """Whether a plugin of the suite may count even a plain pass under a name of its own."""
+    plugins = [i.plugin for i in config.hook.pytest_report_teststatus.get_hookimpls()]
+    modules = [str(getattr(p, "__name__", None) or type(p).__module__) for p in plugins]
+    return any(m.partition(".")[0] not in ("_pytest", "tach_harness") for m in modules)
+
+
 class Reporter:
     """The plugin that stands alone behind the log hooks of a worker (or listens first, in a solo session)."""
 
@@ -146,6 +153,7 @@ class Reporter:
         self._sink = sink
         self._with_text = with_text
         self.properties = PropertyWatch(config)
+        self._own_categories = _has_own_categories(config)
         self.index: int = native.NO_ITEM
         self.item: pytest.Item | None = None
 
@@ -180,7 +188,8 @@ class Reporter:
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
         flags, category, message = 0, "passed" if report.when == "call" else "", ""
-        if report.outcome != "passed" or hasattr(report, "wasxfail") or type(report) is not pytest.TestReport:
+        plain = report.outcome == "passed" and type(report) is pytest.TestReport and not hasattr(report, "wasxfail")
+        if not plain or self._own_categories:
             flags, category, message = self._judge(report)
         strings = [b"", text(category), text(message)]
         if self._with_text:

@@ -41,6 +41,7 @@ class TachPlugin:
         self.deselected = 0
         self.collect_skipped = 0
         self.collect_errors = 0
+        self._counts_told = False
         self.entropy = Entropy(options.seed)
         self.suite_sigint: Any = signal.default_int_handler
         self.run_uid = uuid.uuid4().hex
@@ -92,8 +93,7 @@ class TachPlugin:
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """pytest's own checks first; then fork, or run solo."""
         self.sink.enter(native.STAGE_PROGRESS)
-        counts = {"a": self.collect_skipped, "b": self.collect_errors, "t0": self.deselected}
-        send(native.KIND_COLLECT_COUNTS, **counts)
+        self._tell_counts()
         stop_on_errors = session.testsfailed and not session.config.option.continue_on_collection_errors
         if stop_on_errors or session.config.option.collectonly or not session.items:
             return None
@@ -116,8 +116,16 @@ class TachPlugin:
             or stateful.why_stateful(session, self.options.rewindable)
         )
 
+    def _tell_counts(self) -> None:
+        """What collection itself adds to the counts; once."""
+        if not self._counts_told:
+            self._counts_told = True
+            counts = {"a": self.collect_skipped, "b": self.collect_errors, "t0": self.deselected}
+            send(native.KIND_COLLECT_COUNTS, **counts)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
+        self._tell_counts()  # a collection that was stopped never comes to the run-test loop
         self.sink.enter(native.STAGE_SUMMARY)
 
     @pytest.hookimpl(tryfirst=True)

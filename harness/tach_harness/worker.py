@@ -285,6 +285,8 @@ class Worker:
         """Output and log sections of a fill belong to the test that ran on it, not to the next one."""
         item._report_sections.clear()
         item.stash[FILL_SECONDS] = 0.0
+        item.stash.setdefault(layers.FILL_FAILURE, None)  # type: ignore[arg-type]
+        del item.stash[layers.FILL_FAILURE]
         read_capture(item.config)
 
     # --- one test -----------------------------------------------------------------------------------------------
@@ -313,7 +315,8 @@ class Worker:
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:
         """True if the session must end with this item."""
         try:
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+            with layers.failing_as_filled(item):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except (KeyboardInterrupt, Exit) as error:
             self._send_exit(index, error)
             return True
