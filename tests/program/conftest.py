@@ -1,0 +1,19 @@
+"""Whole-program tests: each drives the real executables in a project of its own. See runner.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runner import SUPERVISOR, Project
+
+
+def pytest_sessionstart() -> None:
+    if not SUPERVISOR.is_file():
+        pytest.exit(f"{SUPERVISOR}: not built; run ./dev build, or set TACH_SUPERVISOR", returncode=4)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project."""
+    return Project(tmp_path)
