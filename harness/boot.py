@@ -38,14 +38,13 @@ def refuse(text: str) -> int:
 def main() -> int:
     """Run the session and return the exit code of this process."""
     options = json.loads(sys.argv[1])
-    arguments = sys.argv[2:]
     if sys.version_info < OLDEST_PYTHON:
         version = "{}.{}".format(*sys.version_info)
         return refuse(f"{sys.executable}: Python {version} is too old; tach needs 3.10 or newer (--python EXE)")
     scripts = sysconfig.get_path("scripts")
     directory = os.path.dirname(os.path.abspath(__file__))
     sys.path[0] = scripts
-    sys.argv = [os.path.join(scripts, "pytest"), *arguments]
+    sys.argv = [os.path.join(scripts, "pytest"), *sys.argv[2:]]
     try:
         import pytest
     except ModuleNotFoundError as error:
@@ -57,7 +56,7 @@ def main() -> int:
     load_harness(directory)
     from tach_harness import session
 
-    return session.run(options, arguments)
+    return session.run(options)
 
 
 if __name__ == "__main__":

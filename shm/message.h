@@ -99,8 +99,7 @@ enum ItemFlags : std::uint32_t {
 };
 
 enum SessionFlags : std::uint32_t {
-    kSessionStepwise = 1U << 0,   // the first failure stops the run
-    kSessionSplitWide = 1U << 1,  // the suite says it is parallel: session fixtures once per worker, as xdist has it
+    kSessionSplitWide = 1U << 0,  // the suite says it is parallel: session fixtures once per worker, as xdist has it
 };
 
 enum ReportFlags : std::uint32_t {

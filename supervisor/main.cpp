@@ -83,7 +83,7 @@ int run(const std::vector<std::string>& words) {
     const int verbosity = verbosity_of(settings.pytest_args);
     const bool interactive = shows_tests_output(settings.pytest_args);
     Printer printer(terminal, {.verbosity = verbosity, .status = !interactive && !settings.list});
-    if (verbosity > 0) {
+    if (verbosity > 0 && !settings.list) {
         for (const std::string& setting : describe(settings)) printer.line("tach: " + setting);
     }
     if (settings.list) settings.pytest_args.emplace_back("--collect-only");

@@ -137,7 +137,6 @@ void Session::collected(const Message& message) {
         results_.at(i).no_rerun = (items_[i].flags & shm::kItemNoRerun) != 0;
     }
     maxfail_ = message.head.a;
-    if ((message.head.b & shm::kSessionStepwise) != 0) maxfail_ = maxfail_ == 0 ? 1 : maxfail_;
     if (settings_.workers.source == Source::kDefault && message.head.t1 > 0) {
         workers_ = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t1, 1, kMaxWorkers));
     }

@@ -434,7 +434,6 @@ constexpr Constant kConstants[] = {  // NOLINT(cppcoreguidelines-avoid-c-arrays)
     {"ITEM_DYNAMIC", tach::shm::kItemDynamic},
     {"ITEM_NO_RERUN", tach::shm::kItemNoRerun},
     {"ITEM_OWN_WORKER", tach::shm::kItemOwnWorker},
-    {"SESSION_STEPWISE", tach::shm::kSessionStepwise},
     {"SESSION_SPLIT_WIDE", tach::shm::kSessionSplitWide},
     {"REPORT_FAILED", tach::shm::kReportFailed},
     {"REPORT_SKIPPED", tach::shm::kReportSkipped},

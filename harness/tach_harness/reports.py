@@ -76,25 +76,26 @@ class PropertyWatch:
 
     def __init__(self, config: pytest.Config) -> None:
         self._xml = config.stash.get(xml_key, None)
-        self._known = 0
-        self.restart()
+        self._properties = 0
+        self._reporters = 0
+        self.begin()
 
-    def restart(self) -> None:
-        """Forget what was recorded up to now: it is known to the controller already."""
+    def begin(self) -> None:
+        """A test begins: what was recorded up to now is known to the controller, or another test's."""
         if self._xml is not None:
-            self._known = len(self._xml.global_properties)
+            self._properties = len(self._xml.global_properties)
+            self._reporters = len(self._xml.node_reporters_ordered)
 
-    def take(self, nodeid: str) -> dict[str, Any]:
-        """What is new since the last call, as the controller's `apply_extras` takes it."""
+    def take(self) -> dict[str, Any]:
+        """What the test has recorded, as the controller's `apply_extras` takes it; a property once, attributes always."""
         extras: dict[str, Any] = {}
         if self._xml is None:
             return extras
-        if len(self._xml.global_properties) > self._known:
-            extras["suite_properties"] = self._xml.global_properties[self._known :]
-            self.restart()
-        reporter = self._xml.node_reporters.get((nodeid, None)) or self._xml.node_reporters.get(nodeid)
-        if reporter is not None and reporter.attrs:
-            extras["xml_attributes"] = dict(reporter.attrs)
+        if len(self._xml.global_properties) > self._properties:
+            extras["suite_properties"] = self._xml.global_properties[self._properties :]
+            self._properties = len(self._xml.global_properties)
+        for reporter in self._xml.node_reporters_ordered[self._reporters :]:
+            extras.setdefault("xml_attributes", {}).update(reporter.attrs)
         return extras
 
 
@@ -152,10 +153,15 @@ class Reporter:
         self._config = config
         self._sink = sink
         self._with_text = with_text
-        self.properties = PropertyWatch(config)
+        self._properties = PropertyWatch(config)
         self._own_categories = _has_own_categories(config)
         self.index: int = native.NO_ITEM
         self.item: pytest.Item | None = None
+
+    def begin(self, index: int, item: pytest.Item) -> None:
+        """What is reported from now on belongs to this item."""
+        self.index, self.item = index, item
+        self._properties.begin()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
@@ -184,7 +190,7 @@ class Reporter:
 
     def send_report(self, kind: int, report: Any) -> None:
         """Send one report under `kind` (KIND_REPORT or KIND_AMEND)."""
-        extras = self.properties.take(report.nodeid)
+        extras = self._properties.take()
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
         flags, category, message = 0, "passed" if report.when == "call" else "", ""
@@ -193,7 +199,9 @@ class Reporter:
             flags, category, message = self._judge(report)
         strings = [b"", text(category), text(message)]
         if self._with_text:
-            strings += [text(s) for s in (report.longreprtext, report.capstdout, report.capstderr)]
+            # A skipped part of a test that goes on (a subtest) explains nothing about the test.
+            longrepr = "" if report.skipped and type(report) is not pytest.TestReport else report.longreprtext
+            strings += [text(s) for s in (longrepr, report.capstdout, report.capstderr)]
         strings[0] = pack((report, extras))
         start = int(getattr(report, "start", 0.0) * NANOSECONDS)
         duration = int(getattr(report, "duration", 0.0) * NANOSECONDS)

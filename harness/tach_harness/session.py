@@ -8,6 +8,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Sequence
 
+import _pytest.config
 import pytest
 
 from . import quiet, solo, stateful
@@ -152,7 +153,15 @@ def _late_fixtures() -> dict[str, list[str]]:
     return {entry[0]: entry[1:] for entry in entries}
 
 
-def run(raw_options: dict[str, Any], arguments: list[str]) -> int:
+def _pytest_main(plugin: TachPlugin) -> int:
+    """pytest.main as the command `pytest` calls it: with the words of sys.argv, and, in error texts, by that name."""
+    named = getattr(_pytest.config, "_main", None)  # since pytest 9.2
+    if named is not None and hasattr(_pytest.config, "_get_prog_name"):
+        return int(named(plugins=[plugin], prog=_pytest.config._get_prog_name(sys.argv)))
+    return int(pytest.main(plugins=[plugin]))
+
+
+def run(raw_options: dict[str, Any]) -> int:
     """Run pytest with the plugin; returns what the process exits with."""
     options = Options.parse(raw_options)
     native.attach(*options.fds)
@@ -160,7 +169,7 @@ def run(raw_options: dict[str, Any], arguments: list[str]) -> int:
     native.guard_mark()
     native.hello(native.ROLE_ZYGOTE, tuple(text(part) for part in identity))
     plugin = TachPlugin(options)
-    code = int(pytest.main(arguments, plugins=[plugin]))
+    code = _pytest_main(plugin)
     plugin.sink.flush()
     send(native.KIND_RETIRED, item=NO_ITEM, a=code)
     return code

@@ -37,7 +37,7 @@ def why_interactive(config: pytest.Config) -> str | None:
 
 
 def _run_item(reporter: Reporter, index: int, item: pytest.Item, nextitem: Any) -> None:
-    reporter.index, reporter.item = index, item
+    reporter.begin(index, item)
     native.begin(index, native.MODE_SHARED)
     started = native.monotonic_ns()
     send(native.KIND_STARTED, index, a=native.MODE_SHARED, t0=started)

@@ -300,7 +300,7 @@ class Worker:
         rewinding = mode != native.MODE_SHARED
         if rewinding:
             self.plugin.entropy.prepare(item.nodeid)
-        self.reporter.index, self.reporter.item = index, item
+        self.reporter.begin(index, item)
         before = self._wide_state() if rewinding else None
         signal.signal(signal.SIGINT, self._sigint)
         interrupted = self._protocol(index, item, nextitem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def run_pytest(space: Workspace, python: Path, args: Sequence[str], timeout: flo
 
 def list_pytest(space: Workspace, python: Path, args: Sequence[str], timeout: float) -> list[str]:
     """Return the lines that `pytest --collect-only -q` prints for tests."""
-    argv = [*pytest_command(python), "--collect-only", "-q", *args]
+    quiet = [word for word in args if not re.fullmatch("-[qv]+", word)]  # -q must be the one that counts
+    argv = [*pytest_command(python), "--collect-only", "-q", *quiet]
     return listed_ids(run(argv, space.project, space.env(record=False), timeout).stdout)
 
 
