@@ -1,0 +1,274 @@
+"""Live layers: wide fixtures that hold one end of a conversation. Their tests, and just they, run shared."""
+
+from __future__ import annotations
+
+import pytest
+from runner import Project, Report
+
+NEIGHBOURS = "def test_neighbour(): pass\ndef test_other_neighbour(): pass\n"
+
+
+def run_beside_neighbours(project: Project, content: str, tests: int) -> Report:
+    """Run the suite and assert that its tests ran shared, and the neighbours isolated."""
+    project.write("test_it.py", content)
+    project.write("test_neighbours.py", NEIGHBOURS)
+    report = project.json("-n", "2", "--strict-isolation").expect(0, passed=tests + 2)
+    for test in report.tests:
+        expected = "fork" if "neighbour" in test["nodeid"] else "shared"
+        assert test["mode"] == expected, report
+    return report
+
+
+def test_a_thread_server_in_a_module_fixture(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import socketserver, threading, urllib.request
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def server():
+            class Handler(BaseHTTPRequestHandler):
+                def do_GET(self):
+                    self.server.seen.append(self.path)
+                    self.send_response(200)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+
+                def log_message(self, *_): pass
+
+            with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+                server.seen = []
+                thread = threading.Thread(target=server.serve_forever)
+                thread.start()
+                yield server
+                server.shutdown()
+                thread.join()
+                assert server.seen == ["/one", "/two", "/three"]
+
+        def get(server, path):
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://127.0.0.1:{server.server_port}{path}"
+            ).close()
+
+        def test_one(server):
+            get(server, "/one")
+            assert server.seen == ["/one"]
+
+        def test_two(server):
+            get(server, "/two")
+            assert server.seen == ["/one", "/two"]
+
+        def test_three(server):
+            get(server, "/three")
+            assert server.seen[-1] == "/three"
+        """,
+        3,
+    )
+
+
+def test_a_subprocess_in_a_session_fixture(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import subprocess
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def counter():
+            program = "n = 0\\nwhile True:\\n    input()\\n    n += 1\\n    print(n, flush=True)\\n"
+            import sys
+            child = subprocess.Popen(
+                [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True, bufsize=1,
+            )
+            yield child
+            assert child.poll() is None
+            child.stdin.close()
+            child.stdout.close()
+            child.wait()
+
+        def ask(child):
+            child.stdin.write("more\\n")
+            child.stdin.flush()
+            return int(child.stdout.readline())
+
+        def test_one(counter): assert ask(counter) == 1
+        def test_two(counter): assert ask(counter) == 2
+        def test_three(counter): assert ask(counter) == 3
+        """,
+        3,
+    )
+
+
+def test_a_pipe(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import os
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def pipe():
+            ends = os.pipe()
+            yield ends
+            assert os.read(ends[0], 10) == b"rest"
+            os.close(ends[0])
+            os.close(ends[1])
+
+        def test_write(pipe): os.write(pipe[1], b"word")
+        def test_read(pipe): assert os.read(pipe[0], 4) == b"word"
+        def test_rest(pipe): os.write(pipe[1], b"rest")
+        """,
+        3,
+    )
+
+
+def test_shared_memory(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import multiprocessing
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def array():
+            values = multiprocessing.Array("i", 3)
+            yield values
+            assert list(values) == [1, 2, 0]
+
+        def test_first(array): array[0] = 1
+        def test_second(array): assert array[0] == 1; array[1] = 2
+        """,
+        2,
+    )
+
+
+def test_a_file_opened_for_reading_and_writing(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def file(tmp_path_factory):
+            with open(tmp_path_factory.mktemp("d") / "notes", "w+") as file:
+                yield file
+                file.seek(0)
+                assert file.read() == "one two "
+
+        def test_one(file): file.write("one ")
+        def test_two(file): file.write("two ")
+        """,
+        2,
+    )
+
+
+def test_a_connection_in_a_class_fixture(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import socket
+        import pytest
+
+        class TestTalk:
+            @pytest.fixture(scope="class")
+            def talk(self):
+                here, there = socket.socketpair()
+                yield here, there
+                here.close()
+                there.close()
+
+            def test_say(self, talk): talk[0].sendall(b"hello")
+            def test_hear(self, talk): assert talk[1].recv(10) == b"hello"
+        """,
+        2,
+    )
+
+
+def test_a_database_file(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import sqlite3
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def db(tmp_path_factory):
+            connection = sqlite3.connect(tmp_path_factory.mktemp("d") / "data.db")
+            connection.execute("create table t (n)")
+            yield connection
+            assert connection.execute("select count(*) from t").fetchone() == (2,)
+            connection.close()
+
+        def test_one(db): db.execute("insert into t values (1)"); db.commit()
+        def test_two(db): db.execute("insert into t values (2)"); db.commit()
+        """,
+        2,
+    )
+
+
+def test_a_read_only_file_is_not_live(project: Project) -> None:
+    project.write("data.txt", "abcdef")
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def data():
+            with open("data.txt") as file:
+                file.read(1)
+                yield file
+
+        def test_one(data): assert data.read() == "bcdef"
+        def test_two(data): assert data.read() == "bcdef"
+
+        @pytest.fixture(scope="module")
+        def raw():
+            with open("data.txt", "rb", buffering=0) as file:
+                file.read(2)
+                yield file
+
+        def test_raw_one(raw): assert raw.read(1) == b"c"
+        def test_raw_two(raw): assert raw.read(1) == b"c"
+        """,
+    )
+    report = project.json("--strict-isolation").expect(0, passed=4)
+    assert set(report.modes.values()) == {"fork"}
+
+
+def test_the_summary_says_from_which_test_on_and_why(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import os, pytest
+        def test_before(): pass
+        @pytest.fixture(scope="module")
+        def pipe(): return os.pipe()
+        def test_with(pipe): pass
+        """,
+    )
+    result = project.tach().expect(0, passed=2)
+    told = [line for line in result.lines if line.startswith("shared from test_it.py::test_with on: ")]
+    assert len(told) == 1
+    assert "pipe" in told[0]
+
+
+def test_a_crash_under_a_live_layer_leaves_the_rest_running(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import os, pytest
+
+        @pytest.fixture(scope="module")
+        def pipe(): return os.pipe()
+
+        def test_a(pipe): pass
+        def test_dies(pipe): os.abort()
+        def test_b(pipe): pass
+        """,
+    )
+    project.write("test_neighbours.py", NEIGHBOURS)
+    project.tach("-n", "2").expect(1, passed=4, crashed=1)
