@@ -10,6 +10,7 @@
 //
 // ReplayOrder turns results that arrive in any order into pytest's collection order, for the controller.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -39,6 +40,11 @@ struct Run {
     std::vector<std::uint32_t>
         items;  // ascending; empty: everything in [first, last). Otherwise only these: others in
                 // between belong to another base or unit, or have run already
+
+    [[nodiscard]] bool contains(std::uint32_t item) const {
+        if (items.empty()) return item >= first && item < last;
+        return std::binary_search(items.begin(), items.end(), item);
+    }
 };
 
 class Schedule {

@@ -63,7 +63,8 @@ class Session {
         bool shared = false;   // runs what is known to be order-dependent
         bool live = false;     // a base that became the one worker of its live fixtures
         bool replace = false;  // must not get another run
-        bool retired = false;
+        bool finishing = false;  // was told to finalise and end
+        bool retired = false;    // and said that it has
     };
 
     struct Item {
@@ -140,6 +141,8 @@ class Session {
     [[nodiscard]] Id source_of(std::uint32_t base) const;
     void fork_workers();
     void take_live(std::uint32_t base);
+    [[nodiscard]] std::vector<std::uint32_t> items_of_live(std::uint32_t base) const;
+    void charge_finalisers(const Process& ended, std::optional<int> status);
     [[nodiscard]] bool has_shared_worker() const;
     bool fork_worker(std::uint32_t base, bool shared);
     void worker_ended(Id id, std::optional<int> status);

@@ -223,29 +223,48 @@ bool Session::fork_worker(std::uint32_t base, bool shared) {
 }
 
 // Session fixtures of this base hold something that cannot be copied: its process becomes the one worker of all items
-// that use them, directly or through a fixture of the same base.
+// that use them, and of all that share another session fixture with those, since each may exist only once.
 void Session::take_live(std::uint32_t number) {
-    const Base& base = bases_[number];
-    std::set<std::string> fixtures(items_[base.opened_by].session_fixtures.begin(),
-                                   items_[base.opened_by].session_fixtures.end());
-    for (std::uint32_t b = 1; b < number; ++b) {  // those are set up already, and can be copied
-        if (bases_[b].state == BaseState::kReady) {
-            for (const std::string& name : items_[bases_[b].opened_by].session_fixtures) fixtures.erase(name);
-        }
-    }
-    std::vector<std::uint32_t> items;
-    for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        const auto& names = items_[i].session_fixtures;
-        const bool uses = std::any_of(names.begin(), names.end(), [&](const auto& name) { return fixtures.contains(name); });
-        if (uses && !items_[i].complete && (!cut_ || i <= *cut_)) items.push_back(i);
-    }
+    const std::vector<std::uint32_t> items = items_of_live(number);
     schedule_->take(items);
     for (const std::uint32_t item : items) opinions_->exclude(item);
+    // A later base that was to be opened by one of them has nothing of its own left: whoever shared it was taken as well.
+    for (std::uint32_t b = number + 1; b < bases_.size(); ++b) {
+        if (std::binary_search(items.begin(), items.end(), bases_[b].opened_by)) bases_[b].state = BaseState::kGone;
+    }
     if (items.empty() || interrupted_) return;
-    Process& process = processes_.at(base.process);
+    Process& process = processes_.at(bases_[number].process);
     process.pool = number;
-    const std::uint32_t last = items.back() + 1;
-    start_run(base.process, Run{items.front(), last, number, 0, std::move(items)}, 0);
+    start_run(bases_[number].process, Run{items.front(), items.back() + 1, number, 0, items}, 0);
+}
+
+std::vector<std::uint32_t> Session::items_of_live(std::uint32_t number) const {
+    std::set<std::string> copied;  // set up in a base that can be forked: everybody has them
+    for (std::uint32_t b = 1; b < number; ++b) {
+        if (bases_[b].state != BaseState::kReady) continue;
+        const auto& names = items_[bases_[b].opened_by].session_fixtures;
+        copied.insert(names.begin(), names.end());
+    }
+    std::set<std::string> fixtures(items_[bases_[number].opened_by].session_fixtures.begin(),
+                                   items_[bases_[number].opened_by].session_fixtures.end());
+    std::set<std::uint32_t> items;
+    for (bool grown = true; grown;) {
+        grown = false;
+        for (std::uint32_t i = 0; i < items_.size(); ++i) {
+            const auto& names = items_[i].session_fixtures;
+            const bool uses = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+                return fixtures.contains(name) && !copied.contains(name);
+            });
+            if (!uses || items_[i].complete || (cut_ && i > *cut_) || !items.insert(i).second) continue;
+            grown = true;
+            fixtures.insert(names.begin(), names.end());
+        }
+    }
+    for (const auto& [id, process] : processes_) {
+        if (!process.run) continue;
+        std::erase_if(items, [&](std::uint32_t item) { return process.run->contains(item); });
+    }
+    return {items.begin(), items.end()};
 }
 
 // --- ends -----------------------------------------------------------------------------------------------------------
@@ -254,6 +273,7 @@ void Session::finish_process(Id id) {
     Process& process = processes_.at(id);
     if (process.state == State::kFinishing || process.state == State::kEnded) return;
     process.state = State::kFinishing;
+    process.finishing = true;
     if (auto posted = process.peer.post(Kind::kFinish, charged_item()); !posted) doom(id, posted.error().what);
 }
 
@@ -278,6 +298,7 @@ void Session::worker_ended(Id id, std::optional<int> status) {
     if (ended.role == Role::kBase && bases_[ended.number].process == id) {
         bases_[ended.number].state = BaseState::kGone;
     }
+    if (ended.finishing && !ended.retired && !ended.opinion) charge_finalisers(ended, status);
     if (ended.opinion) {
         if (ended.run) opinion_ended(id);
     } else if (ended.run) {
@@ -286,6 +307,16 @@ void Session::worker_ended(Id id, std::optional<int> status) {
     if (ended.role == Role::kBase && !ended.retired && stage_ == Stage::kRunning) base_died(ended, status);
     if (stage_ == Stage::kRunning) return pump();
     close_step();
+}
+
+// A process died while it finalised session fixtures: pytest would have died in its last test.
+void Session::charge_finalisers(const Process& ended, std::optional<int> status) {
+    const std::uint32_t item = charged_item();
+    if (interrupted_ || item == shm::kNoItem || !items_[item].complete || !hold_charged_) return;
+    const bool failed_before = results_.at(item).failures() > 0;
+    charge_death(ended, item, status);
+    results_.at(item).note = "the process that finalised session fixtures died";
+    if (!failed_before) account_failure(item);
 }
 
 // The process that set up session fixtures died while doing so, or while holding them: the test that asked for them is

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import Any, Iterator
+from typing import Any, Collection, Iterator
 
 import pytest
 from _pytest.fixtures import FixtureDef
@@ -108,15 +108,22 @@ class Filler:
 
         self._fill(item, setup)
 
-    def fill_session(self, item: pytest.Item) -> None:
-        """Set up just the item's session fixtures; collectors below the session are not entered."""
+    def fill_session(self, item: pytest.Item, names: Collection[str]) -> None:
+        """Set up just these session fixtures of the item; collectors below the session are not entered."""
 
         def setup(target: pytest.Item) -> None:
             __tracebackhide__ = True
             for node in target.listchain():
                 self._state.stack.setdefault(node, ([], None))
-            with _stopping_at(lambda definition: definition.scope != "session"):
-                target.setup()
+            failure: BaseException | None = None
+            for name in fixture_closure(target):
+                try:
+                    if name in names:
+                        target._request._get_active_fixturedef(name)
+                except Exception as error:
+                    failure = failure or error  # the others are needed by other items
+            if failure is not None:
+                raise failure
 
         self._fill(item, setup)
         for node in list(self._state.stack)[1:]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator
 
 import pytest
+from _pytest.fixtures import get_scope_package
 
 from .link import native, send, text
 from .options import Options
@@ -67,6 +68,21 @@ def is_wide(definition: Any) -> bool:
     return definition.scope != "function" and definition.argname not in HARMLESS_WIDE
 
 
+def depends_on_parameters(item: pytest.Item, closure: dict[str, Any], definition: Any) -> bool:
+    """Whether the fixture, or one that it asks for, is set up anew for each of several parameters."""
+    seen: set[str] = set()
+    waiting = [definition]
+    while waiting:
+        current = waiting.pop()
+        if is_parametrized(item, current):
+            return True
+        for name in current.argnames:
+            if name not in seen and name in closure:
+                seen.add(name)
+                waiting.append(closure[name][-1])
+    return False
+
+
 def is_parametrized(item: pytest.Item, definition: Any) -> bool:
     callspec = getattr(item, "callspec", None)
     return bool(definition.params) or (callspec is not None and definition.argname in callspec.params)
@@ -84,13 +100,15 @@ def has_own_setup(node: Any) -> bool:
     return setup.__module__.partition(".")[0] != "_pytest"
 
 
-def scope_node(item: pytest.Item, scope: str) -> Any:
-    """The collector whose end finalises a fixture of this scope; None where pytest falls back to the item."""
-    if scope == "class":
+def scope_node(item: pytest.Item, definition: Any) -> Any:
+    """The collector whose end finalises the fixture; None where pytest falls back to the item."""
+    if definition.scope == "class":
         return item.getparent(pytest.Class)
-    if scope == "module":
+    if definition.scope == "module":
         return item.getparent(pytest.Module)
-    return None
+    if definition.scope == "package":
+        return get_scope_package(item, definition) or item.session
+    return item.session
 
 
 class ItemPlan:
@@ -109,27 +127,24 @@ class ItemPlan:
         self.unit = 0
         self.late: list[Any] = []  # wide FixtureDefs that it is going to ask for while it runs
 
-        for definition in active_definitions(fixture_closure(item)):
+        closure = fixture_closure(item)
+        for definition in active_definitions(closure):
             if is_wide(definition):
-                self._add(definition)
+                self._add(definition, depends_on_parameters(item, closure, definition))
         for node in item.listchain()[1:-1]:
             if has_own_setup(node):
                 self.held.append(node)
         if item.get_closest_marker("no_rerun") is not None:
             self.flags |= native.ITEM_NO_RERUN
 
-    def _add(self, definition: Any) -> None:
-        parametrized = is_parametrized(self.item, definition)
-        if definition.scope == "session" and not parametrized:
+    def _add(self, definition: Any, parametrized: bool) -> None:
+        node = scope_node(self.item, definition)
+        if node is None:
+            return
+        if node is self.item.session and not parametrized:
             self.session.append(definition)
             return
-        if definition.scope in ("session", "package"):
-            self.held.append(definition)
-        else:
-            node = scope_node(self.item, definition.scope)
-            if node is None:
-                return
-            self.held.append(node)
+        self.held.append(definition if node is self.item.session else node)
         self.wide.append(definition)
 
     def commits(self) -> bool:
@@ -241,7 +256,7 @@ class Plan:
         """Per item: id of what it holds -> last index up to which that must be kept in the same process.
 
         A node is kept to the end of its contiguous run, because its finalisers are charged to the last item in it; a
-        package or parametrized session fixture to its last user.
+        parametrized session fixture to its last user.
         """
         result: list[dict[int, int]] = [{} for _ in self.items]
         node_end: dict[int, int] = {}

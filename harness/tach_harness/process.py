@@ -32,16 +32,17 @@ def flush_buffers() -> None:
             pass
 
 
-def fork() -> int:
+def fork(keep_atexit: bool = False) -> int:
     """os.fork with Python's own hooks, but for `random`, which they would reseed: a copy must be a copy.
 
-    The child forgets the atexit callbacks: those from before the fork belong to the process that registered them.
+    The child forgets the atexit callbacks, unless told otherwise: they belong to one process, the controller.
     """
     state = random.getstate()
     pid = os.fork()
     if pid == 0:
         random.setstate(state)
-        atexit._clear()
+        if not keep_atexit:
+            atexit._clear()
     return pid
 
 

@@ -6,7 +6,10 @@ otherwise a conftest that writes a line for each report would write it twice.
 
 from __future__ import annotations
 
+import io
 import pickle
+import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -46,29 +49,62 @@ def mute_log_hooks(pluginmanager: Any, only: Any) -> None:
                 implementations[:] = [i for i in implementations if i.plugin is only]
 
 
-def _picklable(value: Any) -> bool:
+# The modules that the controller has: those that were loaded before anything was forked.
+_controllers_modules: set[str] = set()
+
+
+def remember_modules() -> None:
+    """Call when collection is over and nothing is forked yet."""
+    _controllers_modules.update(sys.modules)
+
+
+class _ControllersUnpickler(pickle.Unpickler):
+    """Loads what the controller could load: nothing from a module that only this process has imported."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module not in _controllers_modules:
+            raise pickle.UnpicklingError(f"{module} is not loaded in the controller")
+        return super().find_class(module, name)
+
+
+def _can_travel(value: Any) -> bool:
+    """Whether the controller will be able to load it; a class may pickle and refuse to be made again."""
     try:
-        pickle.dumps(value)
+        _ControllersUnpickler(io.BytesIO(pickle.dumps(value, protocol=5))).load()
     except Exception:
         return False
     return True
 
 
-def pack(value: Any) -> bytes:
-    """Pickle; what cannot be pickled inside of a report is replaced by its repr, attribute by attribute."""
+def pack(report: Any, extras: dict[str, Any]) -> bytes:
+    """Pickle; what cannot travel inside of a report is replaced by its text, attribute by attribute."""
+    plain = type(report) is pytest.TestReport and report.longrepr is None and not report.user_properties
+    if not (plain or _can_travel((report, extras))):
+        if type(report) is not pytest.TestReport and not _can_travel(type(report)):
+            report.__class__ = pytest.TestReport
+        for name, attribute in list(vars(report).items()):
+            if name == "user_properties":
+                report.user_properties = [p if _can_travel(p) else (str(p[0]), repr(p[1])) for p in attribute]
+            elif not _can_travel(attribute):
+                setattr(report, name, str(attribute))
+        extras = {name: value for name, value in extras.items() if _can_travel(value)}
     try:
-        return pickle.dumps(value, protocol=5)
+        return pickle.dumps((report, extras), protocol=5)
     except Exception:
-        pass
-    report = value[0] if isinstance(value, tuple) else value
-    for name, attribute in list(vars(report).items()):
-        if _picklable(attribute):
-            continue
-        if name == "user_properties":
-            report.user_properties = [p if _picklable(p) else (p[0], repr(p[1])) for p in attribute]
-        else:
-            setattr(report, name, str(attribute))
-    return pickle.dumps(value, protocol=5)
+        for name in [n for n, attribute in vars(report).items() if not _can_travel(attribute)]:
+            setattr(report, name, str(getattr(report, name)))
+        return pickle.dumps((report, extras), protocol=5)
+
+
+def pack_warning(warning: warnings.WarningMessage, when: str, nodeid: str, location: Any) -> bytes:
+    """Pickle; a warning that cannot travel goes as a plain one of its text."""
+    if warning.source is not None:
+        # Only whether there was one matters to the controller: it then says how to trace allocations.
+        warning.source = type(warning.source).__name__
+    if not _can_travel(warning):
+        text_of_it = f"{warning.category.__name__}: {warning.message}"
+        warning = warnings.WarningMessage(UserWarning(text_of_it), UserWarning, warning.filename, warning.lineno)
+    return pickle.dumps((warning, when, nodeid, location), protocol=5)
 
 
 class PropertyWatch:
@@ -173,13 +209,7 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
-        packed = (warning_message, when, nodeid, location)
-        if not _picklable(packed):
-            warning_message.source = None
-        if not _picklable(packed):
-            warning_message.message = UserWarning(str(warning_message.message))
-            warning_message.category = UserWarning
-        send(native.KIND_WARNING, self.index, strings=(pickle.dumps(packed, protocol=5),))
+        send(native.KIND_WARNING, self.index, strings=(pack_warning(warning_message, when, nodeid, location),))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -202,7 +232,7 @@ class Reporter:
             # A skipped part of a test that goes on (a subtest) explains nothing about the test.
             longrepr = "" if report.skipped and type(report) is not pytest.TestReport else report.longreprtext
             strings += [text(s) for s in (longrepr, report.capstdout, report.capstderr)]
-        strings[0] = pack((report, extras))
+        strings[0] = pack(report, extras)
         start = int(getattr(report, "start", 0.0) * NANOSECONDS)
         duration = int(getattr(report, "duration", 0.0) * NANOSECONDS)
         phase = PHASES.get(report.when, native.PHASE_OTHER)

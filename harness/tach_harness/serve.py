@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,9 +12,10 @@ import pytest
 from . import controller, layers, modules
 from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
-from .process import fork, own_basetemp, own_capture_files, show_as_xdist_worker
+from .engine import run_new_atexit_callbacks
+from .process import flush_buffers, fork, own_basetemp, own_capture_files, show_as_xdist_worker
 from .reports import Reporter
-from .worker import Worker
+from .worker import Worker, forget_finalizers
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -66,7 +68,8 @@ class Server:
     def _fork(self, role: int) -> bool:
         """True in the child, which by then speaks to the supervisor on a channel of its own."""
         descriptors = native.receive_fds()
-        if fork() != 0:
+        # The controller ends pytest's session, and with it what was registered to run at the interpreter's exit.
+        if fork(keep_atexit=role == native.ROLE_CONTROLLER) != 0:
             for number in descriptors:
                 os.close(number)
             return False
@@ -92,12 +95,6 @@ class Server:
         if any(p.flags & native.ITEM_DYNAMIC or BASETEMP_FIXTURES & set(fixture_closure(p.item)) for p in self.plan.items):
             factory.getbasetemp()
 
-    def _forget_inherited_finalizers(self) -> None:
-        """Session fixtures are finalised where they were set up, not in a copy."""
-        stack = self.session._setupstate.stack
-        for node, (_, failure) in list(stack.items()):
-            stack[node] = ([], failure)
-
     def _be_worker(self, message: Message) -> NoReturn:
         number, count, attempt = message.a, message.item, message.b
         config = self.session.config
@@ -106,14 +103,14 @@ class Server:
             show_as_xdist_worker(config, number, count, self.plugin.run_uid)
         if count > 1 or attempt:
             own_basetemp(config, name)
-        self._forget_inherited_finalizers()
+        forget_finalizers(self.session)
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
         worker.serve()
 
     def _be_base(self, message: Message) -> NoReturn:
         self.number = message.a
-        self._forget_inherited_finalizers()
+        forget_finalizers(self.session)
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
         worker.open_session_layer(message.item)
@@ -135,5 +132,17 @@ class Server:
             reporter.index = min(charged, len(self.session.items) - 1)
             item = self.session.items[reporter.index]
             layers.Filler(self.session, reporter).pop(item, None)
+        if self.number == 0:
+            self._unlock_basetemp()
+        else:
+            gc.collect(1)
+            run_new_atexit_callbacks()
+            flush_buffers()
         send(native.KIND_RETIRED)
         os._exit(0)
+
+    def _unlock_basetemp(self) -> None:
+        """pytest removes the lock at exit, but only in the process that made the directory, which does not exit."""
+        factory = getattr(self.session.config, "_tmp_path_factory", None)
+        if factory is not None and factory._basetemp is not None:
+            (factory._basetemp / ".lock").unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .options import Options
 from .plan import Plan
-from .reports import crash_status
+from .reports import crash_status, remember_modules
 from .serve import Server
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class TachPlugin:
             return None
         for name in self.options.unset:
             os.environ.pop(name, None)
+        remember_modules()
         plan = Plan(session, self.options, _late_fixtures())
         plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)

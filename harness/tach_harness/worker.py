@@ -49,6 +49,13 @@ def _is_foreign(finalizer: Any) -> bool:
     return not str(getattr(function, "__module__", "")).startswith("_pytest.")
 
 
+def forget_finalizers(session: pytest.Session) -> None:
+    """In a copy: session fixtures are finalised where they were set up, not here."""
+    stack = session._setupstate.stack
+    for node, (_, failure) in list(stack.items()):
+        stack[node] = ([], failure)
+
+
 class Worker:
     """One worker process (and, by fork, its layers and tests)."""
 
@@ -155,7 +162,7 @@ class Worker:
         if self.shared:
             self._run_shared([index], [])
             return 1
-        verdict = self.engine.run(lambda: self._test(index, self._next_of(index), native.MODE_FORK))
+        verdict = self.engine.run(lambda: self._detached_test(index))
         self.interrupted = verdict.interrupted
         if not verdict.finished:
             return self._report_crash(index, verdict)
@@ -163,6 +170,10 @@ class Worker:
         if verdict.kept:
             self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
         return 1
+
+    def _detached_test(self, index: int) -> Verdict:
+        forget_finalizers(self.session)
+        return self._test(index, self._next_of(index), native.MODE_FORK)
 
     def _fill_session_here(self, index: int) -> None:
         """xdist's rule: session fixtures once per worker, in the worker."""
@@ -175,7 +186,8 @@ class Worker:
         """In a base: set up the session fixtures of the item that is the first to need them."""
         native.begin(index, native.MODE_SHARED)
         self.reporter.index, self.reporter.item = index, self.session.items[index]
-        self.filler.fill_session(self.session.items[index])
+        plan = self.plan.items[index]
+        self.filler.fill_session(plan.item, {definition.argname for definition in plan.session})
         native.end()
 
     def _note_if_live(self, index: int) -> None:
@@ -194,6 +206,7 @@ class Worker:
         native.end()
         verdict = self.engine.push()
         if verdict is None:
+            forget_finalizers(self.session)
             self._unit(chunk)
             self.engine.pop(Verdict(interrupted=self.interrupted))
         self.interrupted = self.interrupted or verdict.interrupted
