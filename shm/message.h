@@ -38,7 +38,8 @@ enum class Kind : std::uint16_t {
     kFinish = 5,          // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
     kResume = 6,          // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
     kModules = 7,         // asks for kModuleFiles
-    kLate = 8,            // answers kRoot: wide fixtures that tests asked for at run time; [test file and names, by newlines]
+    kLate = 8,            // answers kRoot: wide fixtures that tests asked for at run time; [records separated by NUL: test file and
+                          // names, separated by newlines]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fd_passing.h"
+#include "base/process_tree.h"
 #include "zygote/keeper.h"
 
 namespace tach::supervisor {
@@ -56,6 +57,8 @@ Result<int> Session::run() {
     if (auto added = loop_->add(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }); !added) {
         return fail(added.error());
     }
+    // Should the keeper be killed, what it kept becomes ours to end.
+    if (auto subreaper = base::become_subreaper(); !subreaper) return fail(subreaper.error());
     if (auto started = start_interpreter(); !started) return fail(started.error());
     tick();
     if (auto ran = loop_->run(); !ran) return fail(ran.error());
@@ -198,6 +201,7 @@ void Session::on_lifeline() {
             return loop_->stop();
         }
         failure_ = "tach-zygote ended unexpectedly";
+        static_cast<void>(base::kill_descendants(::getpid()));  // they are ours now, see become_subreaper
         return loop_->stop();
     }
     zygote::KeeperNews news{};
@@ -288,13 +292,15 @@ void Session::interrupt(int signal) {
     set_limits();
     for (auto& [id, process] : processes_) {
         const pid_t top = process.peer.top_pid();
-        if (process.state == State::kRunning && top != 0) ::kill(top, SIGINT);
+        if (process.state != State::kEnded && top != 0) ::kill(top, SIGINT);
     }
-    // A test that ignores the interrupt loses its process, not its layer's chance to finalise.
+    // A test that ignores the interrupt loses its process; fixtures that are being set up or finalised have their time.
     loop_->after(kGraceNs, [this] {
         for (auto& [id, process] : processes_) {
             const pid_t top = process.peer.top_pid();
-            if (process.state == State::kRunning && top != 0) ::kill(top, SIGKILL);
+            const auto phase = process.peer.channel().record().phase.load(std::memory_order_relaxed);
+            const bool in_test = phase != static_cast<std::uint32_t>(shm::Phase::kOther);
+            if (process.state == State::kRunning && in_test && top != 0) ::kill(top, SIGKILL);
         }
     });
     pump();

@@ -76,6 +76,7 @@ class Session {
         std::string file;
         std::vector<std::string> session_fixtures;
         std::vector<shm::Message> messages;  // for the controller, until they are passed on
+        bool started = false;
         bool held_done = false;              // finished but for what its layer's end may add
         bool complete = false;
     };
@@ -126,6 +127,7 @@ class Session {
     void base_ready(Id id, const shm::Message& message);
     void run_done(Id id, const shm::Message& message);
     void reaped(const shm::Message& message);
+    void late_message(Id id, shm::Message message);
     void item_done(Id id, shm::Message message);
     void item_crashed(Id id, const shm::Message& message);
     void item_exit(Id id, shm::Message message);

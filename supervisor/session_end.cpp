@@ -13,6 +13,20 @@ namespace tach::supervisor {
 using shm::Kind;
 using shm::Role;
 
+namespace {
+
+// More lines of one kind than fit a screen help nobody; every test's note is in --format json.
+constexpr std::size_t kMostLines = 50;
+
+void append_bounded(std::vector<std::string>& lines, std::vector<std::string> more) {
+    const std::size_t left_out = more.size() > kMostLines ? more.size() - kMostLines : 0;
+    more.resize(more.size() - left_out);
+    lines.insert(lines.end(), more.begin(), more.end());
+    if (left_out > 0) lines.push_back(fmt::format("... and {} more, see --format json", left_out));
+}
+
+}  // namespace
+
 void Session::close() {
     stage_ = Stage::kClosingWorkers;
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
@@ -79,15 +93,19 @@ std::vector<std::string> Session::summary_lines() const {
     lines.push_back(fmt::format("seed {}, {} worker{}, engine fork, modes: {}", plan_.seed, workers_, workers_ == 1 ? "" : "s",
                                 used.empty() ? "none" : used));
     if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);
+    std::vector<std::string> live;
     for (const auto& [item, why] : live_reasons_) {
-        lines.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
+        live.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
     }
+    std::vector<std::string> noted;
     for (const std::uint32_t item : order_dependent_) {
-        if (item < results_.end()) lines.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
+        if (item < results_.end()) noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
     for (const std::uint32_t item : polluted_) {
-        if (item < results_.end()) lines.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
+        if (item < results_.end()) noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
+    append_bounded(lines, std::move(live));
+    append_bounded(lines, std::move(noted));
     if (unconfirmed_ > 0) {
         lines.push_back(fmt::format("{} test{} without a second opinion in pytest's own order (second_opinion.budget_s)",
                                     unconfirmed_, unconfirmed_ == 1 ? "" : "s"));

@@ -92,14 +92,14 @@ void Session::handle_zygote(Id, const Message& message) {
 void Session::root_known(const Message& message) {
     if (!memory_) memory_ = Memory::load(std::filesystem::path(std::string(message.string(0))));
     verbosity_ = std::atoi(std::string(message.string(2)).c_str());  // NOLINT(cert-err34-c): 0 when it makes no sense
-    std::vector<std::string> entries;
+    std::string entries;
     for (const std::string& file : memory_->files_with_late_fixtures()) {
-        std::string entry = file;
-        for (const std::string& name : memory_->late_fixtures(file)) entry += "\n" + name;
-        entries.push_back(std::move(entry));
+        if (!entries.empty()) entries += '\0';
+        entries += file;
+        for (const std::string& name : memory_->late_fixtures(file)) entries += "\n" + name;
     }
-    const std::vector<std::string_view> strings(entries.begin(), entries.end());
-    if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, strings); !posted) {
+    const std::string_view string = entries;
+    if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, {&string, 1}); !posted) {
         fail_run(posted.error().what);
     }
 }
@@ -195,6 +195,11 @@ void Session::run_done(Id id, const Message& message) {
         }
         return end_controller();
     }
+    if (process.state == State::kFinishing) {
+        // A kept test's process took the order to finish with it when it died; its parent has not heard of it.
+        if (auto posted = process.peer.post(Kind::kFinish, charged_item()); !posted) doom(id, posted.error().what);
+        return;
+    }
     if (process.state != State::kRunning) return;
     process.state = State::kIdle;
     process.replace = process.replace || message.head.a != 0;
@@ -224,12 +229,13 @@ void Session::handle_item_message(Id id, Message message) {
         item.messages.insert(item.messages.end() - 1, std::move(message));  // before its Done
         return;
     }
-    if (item.complete) return;  // said already, by a process that died since
+    if (item.complete) return late_message(id, std::move(message));
     switch (message.kind()) {
         case Kind::kStarted:
             result.mode = message.head.a <= 2 ? static_cast<shm::Mode>(message.head.a) : shm::Mode::kShared;
             result.worker = solo_ ? 0 : static_cast<int>(process.number);
-            item.messages.clear();
+            if (item.started) item.messages.clear();  // a second run; otherwise the warnings of its wide fixtures
+            item.started = true;
             return;
         case Kind::kReport:
             result.add_report(message);
@@ -251,6 +257,24 @@ void Session::handle_item_message(Id id, Message message) {
             return;
         default:
             return doom(id, fmt::format("message of kind {}", message.head.kind));
+    }
+}
+
+// About an item that is complete: what its layer's end or a base's end has to add. Anything else was said already, by a
+// process that died since.
+void Session::late_message(Id id, Message message) {
+    Item& item = items_[message.head.item];
+    if (processes_.at(id).finishing && message.kind() == Kind::kCrashed) {
+        const int status = message.head.a != 0 ? static_cast<int>(message.head.a) : static_cast<int>(message.head.b << 8U);
+        return charge_finalisers(processes_.at(id), status);
+    }
+    const bool ends_session = message.kind() == Kind::kExit && !interrupted_;
+    if (message.kind() != Kind::kWarning && !ends_session) return;
+    if (!item.messages.empty()) {
+        const auto place = ends_session ? item.messages.end() : item.messages.end() - 1;  // before its Done
+        item.messages.insert(place, std::move(message));
+    } else if (Process* controller = find(controller_); controller != nullptr && !ends_session) {
+        if (auto passed = controller->peer.pass_on(message); !passed) fail_run(passed.error().what);
     }
 }
 

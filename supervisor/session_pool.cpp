@@ -72,6 +72,11 @@ void Session::note_order_dependents() {
             together.insert(j);
         }
     }
+    std::set<std::uint32_t> units;  // never split
+    for (const std::uint32_t i : together) units.insert(items_[i].unit);
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        if (items_[i].unit != 0 && units.contains(items_[i].unit)) together.insert(i);
+    }
     if (together.empty()) return;
     shared_items_.assign(together.begin(), together.end());
     schedule_->take(shared_items_);
@@ -225,7 +230,16 @@ bool Session::fork_worker(std::uint32_t base, bool shared) {
 // Session fixtures of this base hold something that cannot be copied: its process becomes the one worker of all items
 // that use them, and of all that share another session fixture with those, since each may exist only once.
 void Session::take_live(std::uint32_t number) {
-    const std::vector<std::uint32_t> items = items_of_live(number);
+    std::vector<std::uint32_t> items = items_of_live(number);
+    std::vector<std::uint32_t> both;
+    std::set_intersection(items.begin(), items.end(), shared_items_.begin(), shared_items_.end(), std::back_inserter(both));
+    if (!both.empty()) {
+        // What is order-dependent across them must share their process as well.
+        std::vector<std::uint32_t> all;
+        std::set_union(items.begin(), items.end(), shared_items_.begin(), shared_items_.end(), std::back_inserter(all));
+        items = std::move(all);
+        shared_items_.clear();
+    }
     schedule_->take(items);
     for (const std::uint32_t item : items) opinions_->exclude(item);
     // A later base that was to be opened by one of them has nothing of its own left: whoever shared it was taken as well.

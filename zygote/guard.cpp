@@ -140,6 +140,16 @@ void Guard::unshare_read_only_files() {
     }
 }
 
+bool Guard::has_writable_files() {
+    for (const int fd : numbers_in("/proc/self/fd").value_or(std::vector<int>{})) {
+        struct stat status {};
+        if (fd <= STDERR_FILENO || ::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) continue;
+        if ((::fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) continue;
+        if (!link_of(fd).starts_with("/memfd:tach-")) return true;
+    }
+    return false;
+}
+
 void Guard::save_offsets() {
     offsets_.clear();
     for (const int fd : numbers_in("/proc/self/fd").value_or(std::vector<int>{})) {

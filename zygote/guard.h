@@ -34,6 +34,9 @@ class Guard {
     // them with its siblings, which read at the same time.
     static void unshare_read_only_files();
 
+    // Whether a file on disk is open for writing.
+    [[nodiscard]] static bool has_writable_files();
+
     // Offsets of read-only regular files. Writable ones are left alone: a log must go on where the last test ended.
     void save_offsets();
     void restore_offsets() const;

@@ -327,6 +327,10 @@ PyObject* offsets_restore(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
+PyObject* has_writable_files(PyObject*, PyObject*) {
+    return PyBool_FromLong(tach::zygote::Guard::has_writable_files() ? 1 : 0);
+}
+
 PyObject* unshare_read_only_files(PyObject*, PyObject*) {
     tach::zygote::Guard::unshare_read_only_files();
     Py_RETURN_NONE;
@@ -359,6 +363,7 @@ PyMethodDef methods[] = {
     {"guard_findings", guard_findings, METH_NOARGS, nullptr},
     {"offsets_save", offsets_save, METH_NOARGS, nullptr},
     {"offsets_restore", offsets_restore, METH_NOARGS, nullptr},
+    {"has_writable_files", has_writable_files, METH_NOARGS, nullptr},
     {"unshare_read_only_files", unshare_read_only_files, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

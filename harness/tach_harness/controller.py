@@ -45,6 +45,9 @@ class Replayer:
 
     def feed(self, message: Message) -> bool:
         """Take a message; True when an item is complete and was replayed."""
+        if message.kind == native.KIND_WARNING and not self._waiting:
+            self._one(message, [])  # from the end of a layer or a base, after its item
+            return False
         self._waiting.append(message)
         if message.kind not in (native.KIND_DONE, native.KIND_CRASH, native.KIND_EXIT):
             return False

@@ -19,7 +19,9 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import sys
 import time
+import traceback
 from typing import Callable, NamedTuple, NoReturn, Protocol
 
 from .link import native
@@ -55,6 +57,12 @@ def run_new_atexit_callbacks() -> None:
     atexit._run_exitfuncs()
 
 
+def die_of_exception() -> NoReturn:
+    """End a copy in which our own code failed: it must never run on into code that is meant for its parent."""
+    traceback.print_exc(file=sys.__stderr__)
+    os._exit(70)  # EX_SOFTWARE of sysexits.h
+
+
 class ForkEngine:
     """Layers are processes: push is fork, pop is the child's end, memory is rewound by not being shared."""
 
@@ -75,7 +83,10 @@ class ForkEngine:
         came_back = self.push()
         if came_back is not None:
             return came_back
-        verdict = test()
+        try:
+            verdict = test()
+        except BaseException:
+            die_of_exception()
         if verdict.kept:
             native.keep()
             return verdict

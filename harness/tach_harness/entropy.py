@@ -51,6 +51,6 @@ class Entropy:
         digest = hashlib.blake2b(f"{self._seed}:{nodeid}".encode("utf-8", "backslashreplace"), digest_size=8).digest()
         value = int.from_bytes(digest, "little")
         random.seed(value)
-        numpy_random = sys.modules.get("numpy.random")
-        if numpy_random is not None:
-            numpy_random.seed(value & 0xFFFFFFFF)
+        numpy_seed = getattr(sys.modules.get("numpy.random"), "seed", None)
+        if callable(numpy_seed):
+            numpy_seed(value & 0xFFFFFFFF)

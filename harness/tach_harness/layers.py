@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from typing import Any, Collection, Iterator
 
@@ -20,7 +21,7 @@ from _pytest.warnings import catch_warnings_for_item
 
 from .link import native
 from .plan import fixture_closure
-from .reports import FILL_SECONDS, Reporter
+from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter
 
 
 # Raised by bringing the layer up to date for an item, and by nothing that the item's own set-up will do again.
@@ -89,8 +90,8 @@ def reaches_setup(item: pytest.Item) -> bool:
 class Filler:
     """Brings layers up to date in this process."""
 
-    def __init__(self, session: pytest.Session, reporter: Reporter) -> None:
-        self._session = session
+    def __init__(self, session: pytest.Session, reporter: Reporter, sigint: Any) -> None:
+        self._sigint = sigint
         self._state = session._setupstate
         self._reporter = reporter
 
@@ -143,7 +144,7 @@ class Filler:
 
         self._state.setup = watched  # type: ignore[method-assign]
         try:
-            with _warnings_of(item):
+            with _warnings_of(item), self._interruptible():
                 _builtin_hook(item, "pytest_runtest_setup")(item=item)
         except KeyboardInterrupt:
             raise
@@ -159,12 +160,23 @@ class Filler:
                 item._initrequest()
             os.environ.pop("PYTEST_CURRENT_TEST", None)
         item.stash[FILL_SECONDS] = time.perf_counter() - started
+        item.stash[FILL_EXTRAS] = self._reporter.take_properties()
 
     def _is_cached(self, error: BaseException, item: pytest.Item) -> bool:
         held = [d.cached_result[2] for ds in fixture_closure(item).values() for d in ds if d.cached_result is not None]
         held += [failure for node, (_, failure) in self._state.stack.items() if node is not item]
         # An exception, or, depending on the version, a tuple with the exception and its traceback.
         return any(part is error for entry in held for part in (entry if isinstance(entry, tuple) else (entry,)))
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C reaches fixtures as it reaches tests; what is around them is the supervisor's to end."""
+        native.set_phase(native.PHASE_OTHER)
+        previous = signal.signal(signal.SIGINT, self._sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
     def pop(self, item: pytest.Item, nextitem: Any) -> bool:
         """Finalise what `nextitem` no longer needs; failure and output are charged to `item`. True if there were any."""
@@ -176,12 +188,15 @@ class Filler:
             __tracebackhide__ = True  # a failure's text must be pytest's
             hook(item=item, nextitem=nextitem)
 
-        with _warnings_of(item):
+        with _warnings_of(item), self._interruptible():
             call = CallInfo.from_call(teardown, when="teardown", reraise=(Exit, KeyboardInterrupt))
         if call.excinfo is None and not item._report_sections:
             return False
-        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
-        self._reporter.item = item
+        try:
+            report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        except Exception:
+            # A hook of the suite that needs what only a running test has (its funcargs).
+            report = pytest.TestReport.from_item_and_call(item, call)
         self._reporter.send_report(native.KIND_AMEND, report)
         return True
 

@@ -9,7 +9,6 @@ advance (`getfixturevalue`, event loops) makes an item *dynamic*: its module bec
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any, Iterable, Iterator
 
 import pytest
@@ -91,8 +90,8 @@ def is_parametrized(item: pytest.Item, definition: Any) -> bool:
 def has_own_setup(node: Any) -> bool:
     """Whether entering this collector runs code that must run once (xunit set-up of a package, a custom node)."""
     if isinstance(node, pytest.Package):
-        init = Path(getattr(node, "path", "")) / "__init__.py"
-        if init.name != "__init__.py" or not init.is_file():
+        init = node.path if node.path.name == "__init__.py" else node.path / "__init__.py"  # pytest 7; later ones
+        if not init.is_file():
             return False
         source = init.read_text(encoding="utf-8", errors="replace")
         return any(name in source for name in PACKAGE_SETUP_NAMES)

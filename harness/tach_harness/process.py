@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import gc
+import io
 import logging
 import os
 import random
@@ -30,6 +32,19 @@ def flush_buffers() -> None:
                 handler.flush()
         except Exception:
             pass
+    _flush_files()
+
+
+def _flush_files() -> None:
+    """Files that somebody has open for writing; looked for only if there are any, since that visits every object."""
+    if not native.has_writable_files():
+        return
+    for candidate in gc.get_objects():
+        if isinstance(candidate, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            try:
+                candidate.flush()
+            except Exception:
+                pass  # closed, or not for writing
 
 
 def fork(keep_atexit: bool = False) -> int:

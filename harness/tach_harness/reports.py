@@ -27,6 +27,8 @@ PHASES = {"setup": native.PHASE_SETUP, "call": native.PHASE_CALL, "teardown": na
 NANOSECONDS = 1_000_000_000
 # Set-up time that an item's wide fixtures took before the fork, in its layer; it belongs to the item's own set-up.
 FILL_SECONDS = pytest.StashKey[float]()
+# What those fixtures recorded for the JUnit XML file.
+FILL_EXTRAS = pytest.StashKey[dict[str, Any]]()
 
 
 class CrashReport(pytest.TestReport):
@@ -220,7 +222,9 @@ class Reporter:
 
     def send_report(self, kind: int, report: Any) -> None:
         """Send one report under `kind` (KIND_REPORT or KIND_AMEND)."""
-        extras = self._properties.take()
+        extras = self.take_properties()
+        if report.when == "setup" and self.item is not None:
+            extras = {**self.item.stash.get(FILL_EXTRAS, {}), **extras}
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
         flags, category, message = 0, "passed" if report.when == "call" else "", ""
@@ -237,6 +241,10 @@ class Reporter:
         duration = int(getattr(report, "duration", 0.0) * NANOSECONDS)
         phase = PHASES.get(report.when, native.PHASE_OTHER)
         send(kind, self.index, a=phase, b=flags, t0=start, t1=duration, strings=tuple(strings))
+
+    def take_properties(self) -> dict[str, Any]:
+        """What was recorded for the JUnit XML file since the last call."""
+        return self._properties.take()
 
     def _judge(self, report: Any) -> tuple[int, str, str]:
         """Flags, pytest's category and the headline of a report that is not a plain pass."""

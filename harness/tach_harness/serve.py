@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from typing import TYPE_CHECKING, Any, NoReturn
+import traceback
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 import pytest
+from _pytest.outcomes import Exit
 
 from . import controller, layers, modules
 from .link import Message, native, receive, send, text
@@ -15,7 +17,7 @@ from .plan import Plan, fixture_closure
 from .engine import run_new_atexit_callbacks
 from .process import flush_buffers, fork, own_basetemp, own_capture_files, show_as_xdist_worker
 from .reports import Reporter
-from .worker import Worker, forget_finalizers
+from .worker import Worker, forget_finalizers, send_exit
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -49,10 +51,10 @@ class Server:
                     return controller.run(self.session, self.plugin)
             elif message.kind == native.KIND_FORK_WORKER:
                 if self._fork(native.ROLE_WORKER):
-                    self._be_worker(message)
+                    self._be(self._be_worker, message)
             elif message.kind == native.KIND_FORK_BASE:
                 if self._fork(native.ROLE_BASE):
-                    self._be_base(message)
+                    self._be(self._be_base, message)
             elif message.kind == native.KIND_REAP:
                 send(native.KIND_REAPED, a=message.a, b=self._reap(message.a))
             elif message.kind == native.KIND_MODULES:
@@ -95,6 +97,15 @@ class Server:
         if any(p.flags & native.ITEM_DYNAMIC or BASETEMP_FIXTURES & set(fixture_closure(p.item)) for p in self.plan.items):
             factory.getbasetemp()
 
+    @staticmethod
+    def _be(role: Callable[[Message], NoReturn], message: Message) -> NoReturn:
+        """Nothing may come back from a forked role: what is below on the stack is its parent's."""
+        try:
+            role(message)
+        except BaseException:
+            send(native.KIND_PROBLEM, a=3, strings=(text(traceback.format_exc()),))
+        os._exit(70)
+
     def _be_worker(self, message: Message) -> NoReturn:
         number, count, attempt = message.a, message.item, message.b
         config = self.session.config
@@ -131,7 +142,10 @@ class Server:
             reporter = Reporter(self.session.config, self.plugin.sink, self.plugin.options.json)
             reporter.index = min(charged, len(self.session.items) - 1)
             item = self.session.items[reporter.index]
-            layers.Filler(self.session, reporter).pop(item, None)
+            try:
+                layers.Filler(self.session, reporter, self.plugin.suite_sigint).pop(item, None)
+            except (KeyboardInterrupt, Exit) as error:
+                send_exit(reporter.index, error)
         if self.number == 0:
             self._unlock_basetemp()
         else:

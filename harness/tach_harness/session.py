@@ -150,7 +150,8 @@ class TachPlugin:
 def _late_fixtures() -> dict[str, list[str]]:
     """Test file -> wide fixtures that its tests asked for at run time in earlier runs, as the supervisor remembers."""
     message = receive()
-    entries = [entry.decode("utf-8", "replace").split("\n") for entry in message.strings]
+    records = message.strings[0].decode("utf-8", "replace").split("\0")
+    entries = [record.split("\n") for record in records if record]
     return {entry[0]: entry[1:] for entry in entries}
 
 

@@ -14,11 +14,11 @@ import pytest
 from _pytest.outcomes import Exit
 
 from . import layers
-from .engine import Engine, ForkEngine, Verdict
+from .engine import Engine, ForkEngine, Verdict, die_of_exception
 from .link import native, receive, send, text
 from .plan import Plan
 from .process import CrashFile, read_capture
-from .reports import FILL_SECONDS, Reporter, mute_log_hooks
+from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter, mute_log_hooks
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -56,6 +56,17 @@ def forget_finalizers(session: pytest.Session) -> None:
         stack[node] = ([], failure)
 
 
+def send_exit(index: int, error: BaseException) -> None:
+    """Tell that the session must end with this item: an interrupt, pytest.exit, or a hook of the suite that raised."""
+    if isinstance(error, Exit):
+        send(native.KIND_EXIT, index, a=EXIT_PYTEST, strings=(pickle.dumps((error.msg, error.returncode)),))
+    elif isinstance(error, KeyboardInterrupt):
+        send(native.KIND_EXIT, index, a=EXIT_INTERRUPT, strings=(pickle.dumps((str(error), None)),))
+    else:
+        send(native.KIND_EXIT, index, a=EXIT_INTERNAL, strings=(pickle.dumps((traceback.format_exc(), None)),))
+
+
+
 class Worker:
     """One worker process (and, by fork, its layers and tests)."""
 
@@ -65,7 +76,7 @@ class Worker:
         self.plan = plan
         self.engine: Engine = ForkEngine()
         self.reporter = Reporter(session.config, plugin.sink, plugin.options.json)
-        self.filler = layers.Filler(session, self.reporter)
+        self.filler = layers.Filler(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
         self.shared = shared  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
@@ -185,9 +196,13 @@ class Worker:
     def open_session_layer(self, index: int) -> None:
         """In a base: set up the session fixtures of the item that is the first to need them."""
         native.begin(index, native.MODE_SHARED)
-        self.reporter.index, self.reporter.item = index, self.session.items[index]
         plan = self.plan.items[index]
-        self.filler.fill_session(plan.item, {definition.argname for definition in plan.session})
+        self.reporter.begin(index, plan.item)
+        try:
+            self.filler.fill_session(plan.item, {definition.argname for definition in plan.session})
+        except KeyboardInterrupt as error:
+            send_exit(index, error)
+            self.interrupted = True
         native.end()
 
     def _note_if_live(self, index: int) -> None:
@@ -206,8 +221,11 @@ class Worker:
         native.end()
         verdict = self.engine.push()
         if verdict is None:
-            forget_finalizers(self.session)
-            self._unit(chunk)
+            try:
+                forget_finalizers(self.session)
+                self._unit(chunk)
+            except BaseException:
+                die_of_exception()
             self.engine.pop(Verdict(interrupted=self.interrupted))
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
@@ -268,11 +286,11 @@ class Worker:
         if layers.has_foreign_setup_hooks(plan.item) and not self._probe(plan.item):
             native.end()
             return
-        self.reporter.index, self.reporter.item = index, plan.item
+        self.reporter.begin(index, plan.item)
         try:
             self.filler.fill(plan.item)
         except KeyboardInterrupt as error:
-            self._send_exit(index, error)
+            send_exit(index, error)
             self.interrupted = True
         native.end()
         self.plugin.entropy.judge()
@@ -286,11 +304,11 @@ class Worker:
     def _pop_layer(self, index: int, nextitem: Any) -> None:
         item = self.session.items[index]
         native.begin(index, native.MODE_SHARED if self.shared else native.MODE_FORK)
-        self.reporter.index, self.reporter.item = index, item
+        self.reporter.begin(index, item)
         try:
             self.filler.pop(item, nextitem)
         except (KeyboardInterrupt, Exit) as error:
-            self._send_exit(index, error)
+            send_exit(index, error)
             self.interrupted = True
         native.end()
 
@@ -298,6 +316,7 @@ class Worker:
         """Output and log sections of a fill belong to the test that ran on it, not to the next one."""
         item._report_sections.clear()
         item.stash[FILL_SECONDS] = 0.0
+        item.stash[FILL_EXTRAS] = {}
         item.stash.setdefault(layers.FILL_FAILURE, None)  # type: ignore[arg-type]
         del item.stash[layers.FILL_FAILURE]
         read_capture(item.config)
@@ -331,24 +350,16 @@ class Worker:
             with layers.failing_as_filled(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except (KeyboardInterrupt, Exit) as error:
-            self._send_exit(index, error)
+            send_exit(index, error)
             return True
         except BaseException as error:
             if not native.is_producer():
                 os._exit(0)
-            self._send_exit(index, error)
+            send_exit(index, error)
             return True
         if not native.is_producer():
             os._exit(0)
         return False
-
-    def _send_exit(self, index: int, error: BaseException) -> None:
-        if isinstance(error, Exit):
-            send(native.KIND_EXIT, index, a=EXIT_PYTEST, strings=(pickle.dumps((error.msg, error.returncode)),))
-        elif isinstance(error, KeyboardInterrupt):
-            send(native.KIND_EXIT, index, a=EXIT_INTERRUPT, strings=(pickle.dumps((str(error), None)),))
-        else:
-            send(native.KIND_EXIT, index, a=EXIT_INTERNAL, strings=(pickle.dumps((traceback.format_exc(), None)),))
 
     def _send_extras(self, index: int, mode: int, flags: int, late: list[str], started: int) -> None:
         extras = {}
