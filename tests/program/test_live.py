@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from runner import Project, Report
 
 NEIGHBOURS = "def test_neighbour(): pass\ndef test_other_neighbour(): pass\n"
