@@ -21,9 +21,10 @@ import textwrap
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TACH_BUILD_DIR", ROOT / "build"))
@@ -286,7 +287,7 @@ class Project:
         self, *words: str, env: dict[str, str] | None = None, terminal: bool = False, **how: Any
     ) -> Run:
         command = [str(SUPERVISOR), "--python", self.python, *words]
-        return Run(command, self.path, clean_environment(**(env or {})), terminal, **how)
+        return Run(command, how.pop("cwd", self.path), clean_environment(**(env or {})), terminal, **how)
 
     def tach(
         self, *words: str, env: dict[str, str] | None = None, timeout: float = TIMEOUT_S, **how: Any
