@@ -51,7 +51,7 @@ enum class Kind : std::uint16_t {
     // --- any process -> supervisor ------------------------------------------------------------------------------
     kHello = 64,    // a: pid, b: Role; from the zygote also [interpreter version, pytest version, executable]
     kOutput = 65,   // a: Stage; [text]: the terminal reporter's output
-    kProblem = 66,  // a: exit code it will end with; [text]: one line about a user's mistake, or our own traceback
+    kProblem = 66,  // a: exit code it will end with; [text]: our own traceback; a worker or base is replaced
     kReaped = 67,   // a: pid, b: wait status as waitpid(2) gives it
     kBaseReady = 68,  // a: base number (0: the zygote itself, which can be forked from now on), b: 1 if live; [why it is live]
 
@@ -84,7 +84,8 @@ enum class Kind : std::uint16_t {
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };
 enum class Stage : std::uint32_t { kHeader = 0, kProgress = 1, kSummary = 2 };
-enum class Phase : std::uint32_t { kSetup = 0, kCall = 1, kTeardown = 2, kOther = 3 };
+// What a process is at: a phase of a test, or wide fixtures of a layer or a base on their way up or down.
+enum class Phase : std::uint32_t { kSetup = 0, kCall = 1, kTeardown = 2, kFill = 3, kPop = 4 };
 enum class Mode : std::uint32_t { kSnapshot = 0, kFork = 1, kShared = 2 };
 enum class EndReason : std::uint32_t { kComplete = 0, kStopped = 1, kInterrupted = 2 };
 

@@ -47,12 +47,13 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
         {"version", TACH_VERSION},
         {"fds", fds},
         {"seed", plan.seed},
-        {"workers", plan.workers},
         {"mode", std::string(word(settings.mode.value))},
         {"list_only", settings.list},
         {"json", settings.format.value == Format::kJson},
         {"split_wide", settings.split_wide.value},
         {"rewindable", settings.rewindable.value},
+        {"own_groups", !plan.interactive},
+        {"restarted", plan.restarted},
         {"unset", unset},
     };
     return options.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -79,7 +80,11 @@ Result<pid_t> spawn(const std::vector<std::string>& command, std::span<const int
     sigset_t none;
     ::sigemptyset(&none);
     ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    sigset_t ignored_here;
+    ::sigemptyset(&ignored_here);
+    ::sigaddset(&ignored_here, SIGPIPE);
+    ::posix_spawnattr_setsigdefault(&attributes, &ignored_here);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     pid_t pid = -1;
     const int error = ::posix_spawn(&pid, command.front().c_str(), &files.actions, &attributes, argv.data(), environ);
     ::posix_spawnattr_destroy(&attributes);

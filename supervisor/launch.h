@@ -23,6 +23,7 @@ struct LaunchPlan {
     Interpreter interpreter;
     std::uint64_t seed = 0;
     std::uint32_t workers = 1;
+    bool restarted = false;    // an earlier interpreter of this run has died
     bool interactive = false;  // the tests may read the terminal: they stay in its foreground group
 };
 

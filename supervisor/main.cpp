@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -68,7 +69,9 @@ int run(const std::vector<std::string>& words) {
         fmt::print("tach-supervisor {}\n", TACH_VERSION);
         return 0;
     }
-    const std::filesystem::path cwd = std::filesystem::current_path();
+    std::error_code gone;
+    const std::filesystem::path cwd = std::filesystem::current_path(gone);
+    if (gone) return refuse({gone.value(), fmt::format("the working directory is gone: {}", gone.message())}, kUsageExit);
     auto config = load_config(cwd, line->config);
     if (!config) return refuse(config.error(), kUsageExit);
     Settings settings = settle(*line, *config);
@@ -90,11 +93,14 @@ int run(const std::vector<std::string>& words) {
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
     Session session(std::move(settings), *std::move(home), *std::move(interpreter), seed, interactive, printer);
     auto code = session.run();
-    if (!code) refuse(code.error(), kInternalExit);
     if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));
-    return code.value_or(kInternalExit);
+    if (code) return *code;
+    return refuse(code.error(), code.error().code == EINVAL ? kUsageExit : kInternalExit);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) { return run({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);  // `tach-supervisor | head`: the tests are still run, and the exit code is theirs
+    return run({argv + 1, argv + argc});
+}

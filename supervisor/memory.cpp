@@ -110,6 +110,7 @@ void Memory::parse(const std::string& text) try {
                                                   ? Opinion::Verdict::kOrderDependent
                                                   : Opinion::Verdict::kConfirmed,
                                    .needs = opinion.at("needs").get<std::vector<std::string>>(),
+                                   .alone = opinion.at("alone").get<std::string>(),
                                    .key = opinion.at("key").get<std::string>()};
     }
     json.at("late_fixtures").get_to(fresh.late_fixtures_);
@@ -131,6 +132,7 @@ std::string Memory::dump() const {
         json["opinions"][nodeid] = {
             {"order_dependent", opinion.verdict == Opinion::Verdict::kOrderDependent},
             {"needs", opinion.needs},
+            {"alone", opinion.alone},
             {"key", opinion.key},
         };
     }

@@ -28,6 +28,7 @@ struct Opinion {
     enum class Verdict { kConfirmed, kOrderDependent };
     Verdict verdict = Verdict::kConfirmed;
     std::vector<std::string> needs;  // order-dependent: node ids of the tests it needs before it
+    std::string alone;               // order-dependent: its outcome without them
     std::string key;                 // of all that the verdict depends on; holds as long as this is the same
 
     bool operator==(const Opinion&) const = default;

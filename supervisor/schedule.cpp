@@ -62,12 +62,20 @@ bool has(const ScheduleItem& item, shm::ItemFlags flag) {
 
 }  // namespace
 
+std::vector<std::uint32_t> Run::all() const {
+    if (!items.empty()) return items;
+    std::vector<std::uint32_t> every(last - first);
+    std::iota(every.begin(), every.end(), first);
+    return every;
+}
+
 Schedule::Schedule(std::vector<ScheduleItem> items, Options options)
     : items_(std::move(items)),
       options_(options),
       group_of_(items_.size()),
       cost_(items_.size(), 1),
       out_(items_.size(), true),
+      apart_(items_.size(), false),
       end_(static_cast<std::uint32_t>(items_.size())) {
     options_.workers = std::max(options_.workers, 1U);
     form_groups();
@@ -125,7 +133,7 @@ void Schedule::put_back(std::uint32_t item) {
     pool.slowest.erase({-group.cost, id});
     group.items.insert(std::upper_bound(group.items.begin(), group.items.end(), item), item);
     group.cost += cost_[item];
-    group.alone = group.alone || has(items_[item], shm::kItemOwnWorker);
+    group.alone = group.alone || has(items_[item], shm::kItemOwnWorker) || apart_[id];
     pool.slowest.insert({-group.cost, id});
     pool.cost += cost_[item];
     ++remaining_;
@@ -192,14 +200,18 @@ std::optional<std::uint32_t> Schedule::next_base() const {
 }
 
 void Schedule::requeue(const Run& run) {
-    const auto last = static_cast<std::uint32_t>(std::min<std::size_t>(run.last, items_.size()));
-    if (run.items.empty()) {
-        for (std::uint32_t i = run.first; i < last; ++i) put_back(i);
-        return;
-    }
-    for (std::uint32_t i : run.items) {
-        if (i >= run.first && i < last) put_back(i);
-    }
+    for (const std::uint32_t i : run.all()) put_back(i);
+}
+
+void Schedule::requeue_apart(const Run& run) {
+    for (const std::uint32_t i : run.all()) apart_[group_of_[i]] = true;
+    requeue(run);
+}
+
+bool Schedule::is_one_group(const Run& run) const {
+    const std::vector<std::uint32_t> items = run.all();
+    return std::all_of(items.begin(), items.end(),
+                       [&](std::uint32_t i) { return group_of_[i] == group_of_[items.front()]; });
 }
 
 void Schedule::drop_if(const std::function<bool(std::uint32_t)>& gone) {

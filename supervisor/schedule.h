@@ -45,6 +45,7 @@ struct Run {
         if (items.empty()) return item >= first && item < last;
         return std::binary_search(items.begin(), items.end(), item);
     }
+    [[nodiscard]] std::vector<std::uint32_t> all() const;  // `items`, written out
 };
 
 class Schedule {
@@ -67,6 +68,11 @@ class Schedule {
     // from run.first on (move it forward past those that started); the second is for a run without a list.
     void requeue(const Run& run);
     void requeue(std::uint32_t first, std::uint32_t last) { requeue(Run{.first = first, .last = last}); }
+
+    // The same, each group as a run of its own: one of them is deadly, and it is not known which.
+    void requeue_apart(const Run& run);
+    // Whether the run cannot be divided: it died of one of its own.
+    [[nodiscard]] bool is_one_group(const Run& run) const;
 
     // -x, --maxfail, stepwise: nothing after `item` is handed out any more, everything before it still is.
     void cut(std::uint32_t item);
@@ -104,6 +110,7 @@ class Schedule {
     std::vector<std::uint32_t> group_of_;  // by item
     std::vector<std::int64_t> cost_;       // by item
     std::vector<bool> out_;                // handed out in some run
+    std::vector<bool> apart_;              // by group: is a run of its own from now on
     std::map<std::uint32_t, Pool> pools_;  // by base; never an empty one
     std::size_t remaining_ = 0;
     std::uint32_t end_;  // one past the last item that may be handed out

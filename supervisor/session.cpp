@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fd_passing.h"
 #include "base/process_tree.h"
+#include "supervisor/usage.h"
 #include "zygote/keeper.h"
 
 namespace tach::supervisor {
@@ -63,7 +64,7 @@ Result<int> Session::run() {
     tick();
     if (auto ran = loop_->run(); !ran) return fail(ran.error());
     printer_.finish();
-    if (failure_) return fail(base::Error{EPROTO, *failure_});
+    if (failure_) return fail(*failure_);
     return exit_code_.value_or(kExitInternal);
 }
 
@@ -183,6 +184,7 @@ void Session::doom(Id id, const std::string& why) {
                              process->role == Role::kZygote ? "zygote" : "controller", why));
         return;
     }
+    if (!process->opinion) printer_.line(fmt::format("tach: worker {} is replaced: {}", process->number, why));
     process->replace = true;
     process->peer.kill(SIGKILL);
     loop_->remove(process->peer.channel().wake_fd());
@@ -200,7 +202,7 @@ void Session::on_lifeline() {
             exit_code_ = WEXITSTATUS(status);  // it has said why
             return loop_->stop();
         }
-        failure_ = "tach-zygote ended unexpectedly";
+        failure_ = base::protocol_error("tach-zygote ended unexpectedly");
         static_cast<void>(base::kill_descendants(::getpid()));  // they are ours now, see become_subreaper
         return loop_->stop();
     }
@@ -220,8 +222,9 @@ void Session::on_interpreter_ended(int status) {
     loop_->remove(process->peer.socket());
     process->state = State::kEnded;
     if (stage_ == Stage::kClosingZygote) return leave_now(exit_code_.value_or(kExitInternal));
-    const bool natural = process->retired || (WIFEXITED(status) && (stage_ == Stage::kCollecting && !solo_));
-    if (natural) return leave_now(WIFEXITED(status) ? WEXITSTATUS(status) : kExitInternal);
+    if (process->retired) return leave_now(WIFEXITED(status) ? WEXITSTATUS(status) : kExitInternal);
+    // boot.py has said why, in one line.
+    if (python_version_.empty() && WIFEXITED(status) && WEXITSTATUS(status) == kUsageExit) return leave_now(kUsageExit);
     if (interrupted_ && solo_) return leave_now(kExitInterrupted);
 
     const auto item = process->peer.current_item(items_.size());
@@ -233,10 +236,15 @@ void Session::on_interpreter_ended(int status) {
         crashed.head.b = WIFEXITED(status) ? static_cast<std::uint32_t>(WEXITSTATUS(status)) : 0;
         item_crashed(zygote_, crashed);
     }
+    const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
+                                                : fmt::format("exited with status {}", WEXITSTATUS(status));
+    if (python_version_.empty()) {
+        failure_ = mistake(fmt::format("{}: {} before it ran tach's harness; is it a Python interpreter? (--python EXE)",
+                                       python_executable_, how)).value();
+        return leave_now(kUsageExit);
+    }
     if (completed_ > completed_at_restart_) restarts_ = 0;
     if (!solo_ || items_.empty() || ++restarts_ > kFruitlessRestarts) {
-        const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
-                                                    : fmt::format("exited with status {}", WEXITSTATUS(status));
         return fail_run(fmt::format("the interpreter that collected the tests {}", how));
     }
     completed_at_restart_ = completed_;
@@ -244,6 +252,8 @@ void Session::on_interpreter_ended(int status) {
     loop_->remove(launched_->lifeline.get());
     processes_.erase(zygote_);
     launched_.reset();
+    plan_.restarted = true;
+    python_version_.clear();
     if (auto started = start_interpreter(); !started) fail_run(started.error().what);
 }
 
@@ -259,8 +269,8 @@ void Session::leave_now(int exit_code) {
     loop_->after(kGraceNs, [this] { loop_->stop(); });
 }
 
-void Session::fail_run(std::string what) {
-    if (!failure_) failure_ = std::move(what);
+void Session::fail_run(const std::string& what) {
+    if (!failure_) failure_ = base::protocol_error(what);
     leave_now(kExitInternal);
 }
 
@@ -290,20 +300,38 @@ void Session::interrupt(int signal) {
     if (stage_ != Stage::kRunning) return;
     schedule_->abandon();
     set_limits();
+    // Fixtures that are being set up or finalised have their time; a second signal ends them.
+    stop_tests([](const Process&) { return true; }, shm::Phase::kTeardown);
+    pump();
+}
+
+// Interrupts the tests of those processes; one that ignores that for too long loses its process, if it is still in a
+// phase up to `last_killed`.
+void Session::stop_tests(const std::function<bool(const Process&)>& concerned, shm::Phase last_killed) {
+    struct Stopped {
+        Id id;
+        pid_t top;
+        std::uint64_t serial;
+    };
+    std::vector<Stopped> stopped;
     for (auto& [id, process] : processes_) {
         const pid_t top = process.peer.top_pid();
-        if (process.state != State::kEnded && top != 0) ::kill(top, SIGINT);
+        if (process.state == State::kEnded || top == 0 || !concerned(process)) continue;
+        stopped.push_back({id, top, process.peer.channel().record().serial.load(std::memory_order_relaxed)});
+        ::kill(top, SIGINT);
     }
-    // A test that ignores the interrupt loses its process; fixtures that are being set up or finalised have their time.
-    loop_->after(kGraceNs, [this] {
-        for (auto& [id, process] : processes_) {
-            const pid_t top = process.peer.top_pid();
-            const auto phase = process.peer.channel().record().phase.load(std::memory_order_relaxed);
-            const bool in_test = phase != static_cast<std::uint32_t>(shm::Phase::kOther);
-            if (process.state == State::kRunning && in_test && top != 0) ::kill(top, SIGKILL);
+    if (stopped.empty()) return;
+    loop_->after(kGraceNs, [this, stopped = std::move(stopped), last_killed] {
+        for (const auto& [id, top, serial] : stopped) {
+            Process* process = find(id);
+            if (process == nullptr || process->state != State::kRunning || process->peer.top_pid() != top) continue;
+            const shm::RunRecord& record = process->peer.channel().record();
+            const bool same = record.serial.load(std::memory_order_relaxed) == serial;
+            if (same && record.phase.load(std::memory_order_relaxed) <= static_cast<std::uint32_t>(last_killed)) {
+                ::kill(top, SIGKILL);
+            }
         }
     });
-    pump();
 }
 
 void Session::show_progress(bool force) {

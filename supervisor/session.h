@@ -11,6 +11,7 @@
 // processes are claims: indices are checked, and what makes no sense costs that process its life, not ours.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,7 +41,7 @@ class Session {
     // `interactive`: tests may read the terminal, so they stay in its foreground process group.
     Session(Settings settings, Home home, Interpreter interpreter, std::uint64_t seed, bool interactive, Printer& printer);
 
-    // The exit code. An error is tach's own failure, with what is known of it.
+    // The exit code. An error is tach's own failure, with what is known of it, or a mistake (usage.h).
     [[nodiscard]] base::Result<int> run();
 
     [[nodiscard]] const Results& results() const { return results_; }
@@ -108,8 +109,9 @@ class Session {
     void on_interpreter_ended(int status);
     void on_signal();
     void interrupt(int signal);
+    void stop_tests(const std::function<bool(const Process&)>& concerned, shm::Phase last_killed);
     void leave_now(int exit_code);
-    void fail_run(std::string what);
+    void fail_run(const std::string& what);
     void doom(Id id, const std::string& why);
     Process* find(Id id);
     base::Result<Id> fork_process(Id parent, shm::Kind kind, shm::Role role, std::uint32_t item, std::uint32_t a,
@@ -151,7 +153,8 @@ class Session {
     void worker_died(const Process& ended, std::optional<int> status);
     void base_died(const Process& ended, std::optional<int> status);
     void charge_death(const Process& ended, std::uint32_t item, std::optional<int> status);
-    void requeue_unfinished(const Run& run);
+    void charge_unknown(const Process& ended, std::optional<int> status);
+    void requeue_unfinished(const Run& run, bool apart);
     void show_failure(std::uint32_t item);
     void finish_process(Id id);
     void complete(std::uint32_t item);
@@ -173,6 +176,7 @@ class Session {
     void compare_with_pass();
     void apply_opinions();
     void become_order_dependent(const SecondOpinion::Settled& settled);
+    void note_order_dependence(std::uint32_t item, const Opinion& opinion);
     void learn(std::uint32_t item, Opinion opinion);
     bool recheck_cut();
     void know_modules(const shm::Message& message);
@@ -204,7 +208,7 @@ class Session {
     bool interrupted_ = false;
     int signals_seen_ = 0;
     std::optional<int> exit_code_;
-    std::optional<std::string> failure_;  // tach's own
+    std::optional<base::Error> failure_;  // tach's own, or a mistake (usage.h)
     std::uint32_t restarts_ = 0;
     std::uint32_t deaths_without_progress_ = 0;
     std::size_t completed_at_restart_ = 0;
@@ -225,6 +229,7 @@ class Session {
     std::optional<std::uint32_t> cut_;
     bool cut_final_ = false;
     bool hold_charged_ = true;
+    std::map<std::uint32_t, Opinion> known_dependences_;  // from earlier runs
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 

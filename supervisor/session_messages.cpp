@@ -40,6 +40,7 @@ void Session::handle(Id id, Message message) {
             }
             return;
         case Kind::kProblem:
+            if (process->role == Role::kWorker || process->role == Role::kBase) return doom(id, std::string(message.string(0)));
             return fail_run(std::string(message.string(0)));
         case Kind::kReaped:
             return reaped(message);
@@ -207,7 +208,7 @@ void Session::run_done(Id id, const Message& message) {
     if (process.opinion) return opinion_ended(id);
     if (message.head.b != 0) process.replace = true;
     // Items that the worker was told not to start any more go back; whether they are still wanted is the schedule's word.
-    if (run) requeue_unfinished(*run);
+    if (run) requeue_unfinished(*run, false);
     pump();
 }
 

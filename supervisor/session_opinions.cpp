@@ -33,8 +33,7 @@ void Session::know_modules(const shm::Message& message) {
     for (std::size_t i = 1; i < message.strings.size(); ++i) files.emplace_back(std::string(message.string(i)));
     const bool first = opinion_key_.empty();
     opinion_key_ = content_keys_.key(files, message.string(0));
-    if (!first) return;
-    note_order_dependents();
+    if (first) note_order_dependents();
     pump();
 }
 
@@ -46,7 +45,7 @@ double Session::expected_s(std::uint32_t item) const {
 
 // Starts the next pass, if one is due. True while there is something to wait for.
 bool Session::give_opinions() {
-    if (pass_) return true;
+    if (pass_ || opinion_key_ == kKeyPending) return true;  // what is found out is remembered under the key
     if (!opinions_enabled()) {
         unsettled_.clear();
         return false;
@@ -153,7 +152,7 @@ void Session::apply_opinions() {
         ItemResult& result = results_.at(settled.item);
         switch (settled.verdict) {
             case SecondOpinion::Settled::Verdict::kConfirmed:
-                learn(settled.item, {Opinion::Verdict::kConfirmed, {}, opinion_key_});
+                learn(settled.item, {.verdict = Opinion::Verdict::kConfirmed, .needs = {}, .alone = {}, .key = opinion_key_});
                 break;
             case SecondOpinion::Settled::Verdict::kUnconfirmed:
                 ++unconfirmed_;
@@ -174,19 +173,24 @@ void Session::learn(std::uint32_t item, Opinion opinion) {
 void Session::become_order_dependent(const SecondOpinion::Settled& settled) {
     const auto found = replacements_.find(settled.item);
     if (found == replacements_.end()) return;
-    std::vector<std::string> needs;
-    for (const std::uint32_t item : settled.needs) needs.push_back(results_.nodeid(item));
-    const std::string isolated(outcome_name(results_.at(settled.item).outcome()));
+    Opinion opinion{.verdict = Opinion::Verdict::kOrderDependent, .needs = {}, .alone = {}, .key = opinion_key_};
+    for (const std::uint32_t item : settled.needs) opinion.needs.push_back(results_.nodeid(item));
+    opinion.alone = outcome_name(results_.at(settled.item).outcome());
     results_.at(settled.item) = found->second.result;
-    results_.at(settled.item).note =
-        needs.size() == 1
-            ? fmt::format("order-dependent: {} alone, needs {}", isolated, needs.front())
-            : fmt::format("order-dependent: {} alone, needs some of the {} tests before it from {}", isolated, needs.size(),
-                          needs.empty() ? "the start" : needs.front());
     items_[settled.item].messages = std::move(found->second.messages);
-    order_dependent_.push_back(settled.item);
-    learn(settled.item, {Opinion::Verdict::kOrderDependent, needs, opinion_key_});
+    note_order_dependence(settled.item, opinion);
+    learn(settled.item, std::move(opinion));
     replacements_.erase(found);
+}
+
+void Session::note_order_dependence(std::uint32_t item, const Opinion& opinion) {
+    const std::vector<std::string>& needs = opinion.needs;
+    results_.at(item).note =
+        needs.size() == 1
+            ? fmt::format("order-dependent: {} alone, needs {}", opinion.alone, needs.front())
+            : fmt::format("order-dependent: {} alone, needs some of the {} tests before it from {}", opinion.alone,
+                          needs.size(), needs.empty() ? "the start" : needs.front());
+    order_dependent_.push_back(item);
 }
 
 // Before -x acts: do the failures up to the cut still stand?

@@ -62,6 +62,7 @@ void Session::note_order_dependents() {
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
         const Opinion* opinion = memory_->opinion(results_.nodeid(i), opinion_key_);
         if (opinion == nullptr || opinion->verdict != Opinion::Verdict::kOrderDependent) continue;
+        known_dependences_.emplace(i, *opinion);
         std::uint32_t first = i;
         for (const std::string& needed : opinion->needs) {
             const auto found = by_nodeid.find(needed);
@@ -350,24 +351,34 @@ void Session::base_died(const Process& ended, std::optional<int> status) {
 // A worker died with a run: its test is charged, what it had not started goes back.
 void Session::worker_died(const Process& ended, std::optional<int> status) {
     const std::size_t before = completed_;
-    const auto current = ended.peer.current_item(items_.size());
-    std::vector<std::uint32_t> mine = ended.run->items;
-    if (mine.empty()) {
-        mine.resize(ended.run->last - ended.run->first);
-        std::iota(mine.begin(), mine.end(), ended.run->first);
-    }
-    for (const std::uint32_t item : mine) {
+    for (const std::uint32_t item : ended.run->all()) {
         if (items_[item].held_done) {
             items_[item].held_done = false;
             complete(item);  // it was through but for its layer's end
         }
     }
-    if (current && !items_[*current].complete && std::find(mine.begin(), mine.end(), *current) != mine.end()) {
-        charge_death(ended, *current, status);
+    const std::uint32_t claimed = ended.peer.channel().record().item.load(std::memory_order_acquire);
+    const bool between_tests = claimed == shm::kNoItem;
+    const bool plausible = between_tests || (claimed < items_.size() && ended.run->contains(claimed));
+    if (!plausible) {
+        charge_unknown(ended, status);
+    } else {
+        if (!between_tests && !items_[claimed].complete) charge_death(ended, claimed, status);
+        requeue_unfinished(*ended.run, false);
     }
-    requeue_unfinished(*ended.run);
     deaths_without_progress_ = completed_ > before ? 0 : deaths_without_progress_ + 1;
     if (deaths_without_progress_ >= kFruitlessDeaths) fail_run("workers die before they can run a test");
+}
+
+// Something overwrote the memory in which the worker said what it ran. What can be divided is run again in parts; what
+// cannot died of the first test that is not known to have ended.
+void Session::charge_unknown(const Process& ended, std::optional<int> status) {
+    if (schedule_->is_one_group(*ended.run)) {
+        const std::vector<std::uint32_t> mine = ended.run->all();
+        const auto first = std::find_if(mine.begin(), mine.end(), [this](std::uint32_t i) { return !items_[i].complete; });
+        if (first != mine.end()) charge_death(ended, *first, status);
+    }
+    requeue_unfinished(*ended.run, true);
 }
 
 void Session::charge_death(const Process& ended, std::uint32_t item, std::optional<int> status) {
@@ -384,13 +395,8 @@ void Session::charge_death(const Process& ended, std::uint32_t item, std::option
     record_crash(ended.number, crashed);
 }
 
-void Session::requeue_unfinished(const Run& run) {
-    Run rest = run;
-    std::vector<std::uint32_t> items = run.items;
-    if (items.empty()) {
-        items.resize(run.last - run.first);
-        std::iota(items.begin(), items.end(), run.first);
-    }
+void Session::requeue_unfinished(const Run& run, bool apart) {
+    std::vector<std::uint32_t> items = run.all();
     std::erase_if(items, [&](std::uint32_t item) { return items_[item].complete; });
     if (items.empty() || interrupted_) return;
     for (const std::uint32_t item : items) {
@@ -402,10 +408,15 @@ void Session::requeue_unfinished(const Run& run) {
             items_[item].messages.clear();
         }
     }
+    Run rest = run;
     rest.first = items.front();
     rest.last = items.back() + 1;
     rest.items = std::move(items);
-    schedule_->requeue(rest);
+    if (apart) {
+        schedule_->requeue_apart(rest);
+    } else {
+        schedule_->requeue(rest);
+    }
 }
 
 // --- results --------------------------------------------------------------------------------------------------------
@@ -418,6 +429,9 @@ void Session::complete(std::uint32_t index) {
     deaths_without_progress_ = 0;
     const ItemResult& result = results_.at(index);
     if (solo_) return show_failure(index);
+    if (const auto known = known_dependences_.find(index); known != known_dependences_.end() && result.done) {
+        note_order_dependence(index, known->second);
+    }
     if (opinions_enabled() && result.doubtful() && result.mode != shm::Mode::kShared) doubt(index);
     order_->done(index);
     show_failure(index);
@@ -454,11 +468,13 @@ void Session::cut(std::uint32_t item, bool final) {
     if (!cut_final_) return;
     order_->cut(item);
     results_.cut(item);
-    for (auto& [id, process] : processes_) {
+    const auto unwanted = [this, item](const Process& process) {
         const auto current = process.peer.current_item(items_.size());
-        const pid_t top = process.peer.top_pid();
-        if (process.state == State::kRunning && current && *current > item && top != 0) ::kill(top, SIGINT);
-    }
+        const auto phase = process.peer.channel().record().phase.load(std::memory_order_relaxed);
+        const bool pops = phase == static_cast<std::uint32_t>(shm::Phase::kPop);  // what a wanted item may have set up
+        return process.state == State::kRunning && current && *current > item && !pops;
+    };
+    stop_tests(unwanted, shm::Phase::kFill);
 }
 
 // The failure that had ended the run turned out to be none.

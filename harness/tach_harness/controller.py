@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import pickle
 import signal
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .link import Message, native, receive, send
-from .reports import CrashReport, apply_extras
+from .reports import PHASES, CrashReport, apply_extras
 from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
 
 if TYPE_CHECKING:
@@ -33,6 +34,40 @@ def merge_teardown(report: Any, amendment: Any) -> Any:
     merged.duration = report.duration + amendment.duration
     merged.user_properties = report.user_properties or other.user_properties
     return merged
+
+
+def unpack(item: pytest.Item, message: Message) -> tuple[Any, dict[str, Any]]:
+    """Report and extras; what does not load here (its class changed its mind) becomes a report of the message's words."""
+    try:
+        report, extras = pickle.loads(message.strings[0])
+        return report, extras
+    except Exception as error:
+        failed, skipped = message.b & native.REPORT_FAILED, message.b & native.REPORT_SKIPPED
+        words = [s.decode("utf-8", "replace") for s in message.strings[2:4]]  # headline; with --format json, longrepr
+        report = pytest.TestReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords={name: 1 for name in item.keywords},
+            outcome="failed" if failed else "skipped" if skipped else "passed",
+            longrepr=(words and (words[-1] or words[0])) or (f"the report did not load: {error!r}" if failed else None),
+            when={number: name for name, number in PHASES.items()}.get(message.a, "call"),
+            duration=message.t1 / 1e9,
+        )
+        if skipped:
+            report.longrepr = (str(item.location[0]), item.location[1] or 0, str(report.longrepr or ""))
+        if message.b & native.REPORT_XFAIL:
+            report.wasxfail = words[0] if words else ""
+        return report, {}
+
+
+def unpack_warning(message: Message) -> tuple[warnings.WarningMessage, str, str, Any]:
+    """The arguments of pytest_warning_recorded; a warning that does not load here is told as one."""
+    try:
+        warning, when, nodeid, location = pickle.loads(message.strings[0])
+        return warning, when, nodeid, location
+    except Exception as error:
+        words = f"a warning did not load in the process that reports it: {error!r}"
+        return warnings.WarningMessage(UserWarning(words), UserWarning, __file__, 0), "runtest", "", None
 
 
 class Replayer:
@@ -56,7 +91,8 @@ class Replayer:
         return True
 
     def _replay(self, batch: list[Message]) -> None:
-        amendments = [pickle.loads(m.strings[0])[0] for m in batch if m.kind == native.KIND_AMEND]
+        items = self.session.items
+        amendments = [unpack(items[m.item], m)[0] for m in batch if m.kind == native.KIND_AMEND and m.item < len(items)]
         last_report = max((i for i, m in enumerate(batch) if m.kind == native.KIND_REPORT), default=-1)
         for index, message in enumerate(batch):
             amend = amendments if index == last_report else []
@@ -66,7 +102,7 @@ class Replayer:
         hook = self.session.config.hook
         kind = message.kind
         if kind == native.KIND_WARNING:
-            warning, when, nodeid, location = pickle.loads(message.strings[0])
+            warning, when, nodeid, location = unpack_warning(message)
             arguments = {"warning_message": warning, "when": when, "nodeid": nodeid, "location": location}
             hook.pytest_warning_recorded.call_historic(kwargs=arguments)
             return
@@ -88,7 +124,7 @@ class Replayer:
             self._exit(message)
 
     def _report(self, item: pytest.Item, message: Message, amendments: list[Any]) -> None:
-        report, extras = pickle.loads(message.strings[0])
+        report, extras = unpack(item, message)
         self._show(extras.pop("terminal", ""))
         apply_extras(self.session.config, report.nodeid, extras)
         for amendment in amendments:

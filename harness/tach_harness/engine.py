@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import atexit
 import gc
-import os
 import sys
 import time
 import traceback
+
+# By name, as in the other modules of a test's process: what a test does to the module `os` must not reach us.
+from os import _exit, getpid, waitpid
 from typing import Callable, NamedTuple, NoReturn, Protocol
 
 from .link import native
@@ -60,7 +62,7 @@ def run_new_atexit_callbacks() -> None:
 def die_of_exception() -> NoReturn:
     """End a copy in which our own code failed: it must never run on into code that is meant for its parent."""
     traceback.print_exc(file=sys.__stderr__)
-    os._exit(70)  # EX_SOFTWARE of sysexits.h
+    _exit(70)  # EX_SOFTWARE of sysexits.h
 
 
 class ForkEngine:
@@ -71,7 +73,7 @@ class ForkEngine:
     def push(self) -> Verdict | None:
         flush_buffers()
         native.offsets_save()
-        parent = os.getpid()
+        parent = getpid()
         pid = fork()
         if pid == 0:
             native.die_with_parent(parent)
@@ -97,12 +99,12 @@ class ForkEngine:
 
     def pop(self, verdict: Verdict) -> NoReturn:
         if not native.is_producer():
-            os._exit(0)  # a process that a test forked came back into the harness
+            _exit(0)  # a process that a test forked came back into the harness
         gc.collect(1)
         run_new_atexit_callbacks()
         flush_buffers()
         native.leave_verdict(verdict.interrupted)
-        os._exit(0)
+        _exit(0)
 
     def _come_back(self, pid: int) -> Verdict:
         """Wait for the layer's process and take over what it left."""
@@ -114,7 +116,7 @@ class ForkEngine:
         if kept and finished:
             # It took this process' place, and is done: so is this process.
             native.leave_verdict(interrupted)
-            os._exit(0)
+            _exit(0)
         reset_ns = max(0, native.monotonic_ns() - native.ended_ns())
         return Verdict(finished, kept, interrupted, status, reset_ns)
 
@@ -122,7 +124,7 @@ class ForkEngine:
 def _wait(pid: int) -> int:
     while True:
         try:
-            return os.waitpid(pid, 0)[1]
+            return waitpid(pid, 0)[1]
         except InterruptedError:
             continue
         except ChildProcessError:

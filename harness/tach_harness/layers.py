@@ -15,12 +15,12 @@ from typing import Any, Collection, Iterator
 import pytest
 from _pytest.fixtures import FixtureDef
 from _pytest.logging import caplog_records_key
-from _pytest.outcomes import Exit
+from _pytest.outcomes import Exit, OutcomeException
 from _pytest.runner import CallInfo
 from _pytest.warnings import catch_warnings_for_item
 
 from .link import native
-from .plan import fixture_closure
+from .plan import depends_on_parameters, fixture_closure
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter
 
 
@@ -34,7 +34,7 @@ class _StopFilling(BaseException):
 
 @contextlib.contextmanager
 def _stopping_at(narrow: Any) -> Iterator[None]:
-    """Let FixtureDef.execute raise at the first definition for which `narrow` is true."""
+    """Let FixtureDef.execute raise _StopFilling for each definition for which `narrow` is true."""
     original = FixtureDef.execute
 
     def execute(self: Any, request: Any) -> Any:
@@ -46,8 +46,27 @@ def _stopping_at(narrow: Any) -> Iterator[None]:
     FixtureDef.execute = execute  # type: ignore[method-assign]
     try:
         yield
-    except _StopFilling:
-        pass
+    finally:
+        FixtureDef.execute = original  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def _passing_through(narrow: Any) -> Iterator[None]:
+    """Like _stopping_at, but what a narrow definition asks for is set up first: it may override a wide one by its name."""
+    original = FixtureDef.execute
+
+    def execute(self: Any, request: Any) -> Any:
+        __tracebackhide__ = True
+        if not narrow(self):
+            return original(self, request)
+        for name in self.argnames:
+            with contextlib.suppress(_StopFilling):
+                request._get_active_fixturedef(name)
+        raise _StopFilling
+
+    FixtureDef.execute = execute  # type: ignore[method-assign]
+    try:
+        yield
     finally:
         FixtureDef.execute = original  # type: ignore[method-assign]
 
@@ -104,13 +123,16 @@ class Filler:
 
         def setup(target: pytest.Item) -> None:
             __tracebackhide__ = True
-            with _stopping_at(narrow):
+            with contextlib.suppress(_StopFilling), _stopping_at(narrow):
                 type(self._state).setup(self._state, target)
 
         self._fill(item, setup)
 
     def fill_session(self, item: pytest.Item, names: Collection[str]) -> None:
         """Set up just these session fixtures of the item; collectors below the session are not entered."""
+
+        def narrow(definition: Any) -> bool:
+            return definition.scope != "session" or depends_on_parameters(item, fixture_closure(item), definition)
 
         def setup(target: pytest.Item) -> None:
             __tracebackhide__ = True
@@ -120,8 +142,9 @@ class Filler:
             for name in fixture_closure(target):
                 try:
                     if name in names:
-                        target._request._get_active_fixturedef(name)
-                except Exception as error:
+                        with contextlib.suppress(_StopFilling), _passing_through(narrow):
+                            target._request._get_active_fixturedef(name)
+                except (Exception, OutcomeException) as error:
                     failure = failure or error  # the others are needed by other items
             if failure is not None:
                 raise failure
@@ -144,7 +167,7 @@ class Filler:
 
         self._state.setup = watched  # type: ignore[method-assign]
         try:
-            with _warnings_of(item), self._interruptible():
+            with _warnings_of(item), self._interruptible(native.PHASE_FILL):
                 _builtin_hook(item, "pytest_runtest_setup")(item=item)
         except KeyboardInterrupt:
             raise
@@ -169,9 +192,9 @@ class Filler:
         return any(part is error for entry in held for part in (entry if isinstance(entry, tuple) else (entry,)))
 
     @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
+    def _interruptible(self, phase: int) -> Iterator[None]:
         """Ctrl-C reaches fixtures as it reaches tests; what is around them is the supervisor's to end."""
-        native.set_phase(native.PHASE_OTHER)
+        native.set_phase(phase)
         previous = signal.signal(signal.SIGINT, self._sigint)
         try:
             yield
@@ -188,7 +211,7 @@ class Filler:
             __tracebackhide__ = True  # a failure's text must be pytest's
             hook(item=item, nextitem=nextitem)
 
-        with _warnings_of(item), self._interruptible():
+        with _warnings_of(item), self._interruptible(native.PHASE_POP):
             call = CallInfo.from_call(teardown, when="teardown", reraise=(Exit, KeyboardInterrupt))
         if call.excinfo is None and not item._report_sections:
             return False

@@ -10,6 +10,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+from os import _exit
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def send(
     the rest of the session a second time.
     """
     if not native.send(kind, item, a, b, t0, t1, strings):
-        os._exit(0)
+        _exit(0)
 
 
 def receive() -> Message:
@@ -71,11 +72,6 @@ def receive() -> Message:
             return Message(*fields)
 
 
-def problem(line: str, exit_code: int) -> None:
-    """Tell the user why this session cannot go on."""
-    send(native.KIND_PROBLEM, a=exit_code, strings=(text(line),))
-
-
 class TerminalSink:
     """What pytest's terminal reporter writes to instead of stdout: its text goes to the supervisor, stage by stage."""
 
@@ -84,6 +80,7 @@ class TerminalSink:
     def __init__(self) -> None:
         self.stage: int = native.STAGE_HEADER
         self.holding = False  # workers: what is written travels with the next report, to be shown in order
+        self.muted = False  # an interpreter that was started again: the user has seen all this already
         self._pending: list[str] = []
 
     def write(self, data: str) -> int:
@@ -96,7 +93,8 @@ class TerminalSink:
         if self._pending and not self.holding:
             data = "".join(self._pending)
             self._pending.clear()
-            send(native.KIND_OUTPUT, a=self.stage, strings=(text(data),))
+            if not self.muted:
+                send(native.KIND_OUTPUT, a=self.stage, strings=(text(data),))
 
     def take(self) -> str:
         """Text that was written and not sent yet, taken out."""

@@ -13,12 +13,13 @@ class Options:
     version: str
     fds: tuple[int, int, int, int]  # segment, eventfd of the supervisor, eventfd of the process, Unix socket
     seed: int
-    workers: int
     mode: str  # "fork" or "shared"
     list_only: bool
     json: bool
     split_wide: bool
     rewindable: tuple[str, ...]
+    own_groups: bool  # every process that is forked leads a process group; not where tests may read the terminal
+    restarted: bool  # solo: an earlier interpreter of this run died
     unset: tuple[str, ...]  # environment variables that tach-zygote set for the start only
 
     @classmethod

@@ -10,12 +10,12 @@ import logging
 import os
 import random
 import sys
+from os import fork as _fork
 from typing import Any
 
 import pytest
 
 from .link import native
-
 
 
 def flush_buffers() -> None:
@@ -53,7 +53,7 @@ def fork(keep_atexit: bool = False) -> int:
     The child forgets the atexit callbacks, unless told otherwise: they belong to one process, the controller.
     """
     state = random.getstate()
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         random.setstate(state)
         if not keep_atexit:

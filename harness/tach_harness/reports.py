@@ -78,9 +78,14 @@ def _can_travel(value: Any) -> bool:
     return True
 
 
+# What pytest itself puts on a report; hooks of the suite may add anything.
+_OWN_ATTRIBUTES = vars(pytest.TestReport("", ("", None, ""), {}, "passed", None, "call")).keys()
+
+
 def pack(report: Any, extras: dict[str, Any]) -> bytes:
     """Pickle; what cannot travel inside of a report is replaced by its text, attribute by attribute."""
     plain = type(report) is pytest.TestReport and report.longrepr is None and not report.user_properties
+    plain = plain and vars(report).keys() <= _OWN_ATTRIBUTES
     if not (plain or _can_travel((report, extras))):
         if type(report) is not pytest.TestReport and not _can_travel(type(report)):
             report.__class__ = pytest.TestReport
@@ -217,7 +222,8 @@ class Reporter:
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when == "setup" and self.item is not None:
             report.duration += self.item.stash.get(FILL_SECONDS, 0.0)
-        native.set_phase(PHASES.get(report.when, native.PHASE_OTHER))
+        if type(report) is pytest.TestReport:  # not of a part of a test, such as a subtest
+            native.set_phase(native.PHASE_CALL if report.when == "setup" and report.passed else native.PHASE_TEARDOWN)
         self.send_report(native.KIND_REPORT, report)
 
     def send_report(self, kind: int, report: Any) -> None:
@@ -239,7 +245,7 @@ class Reporter:
         strings[0] = pack(report, extras)
         start = int(getattr(report, "start", 0.0) * NANOSECONDS)
         duration = int(getattr(report, "duration", 0.0) * NANOSECONDS)
-        phase = PHASES.get(report.when, native.PHASE_OTHER)
+        phase = PHASES.get(report.when, native.PHASE_CALL)
         send(kind, self.index, a=phase, b=flags, t0=start, t1=duration, strings=tuple(strings))
 
     def take_properties(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import traceback
+from os import _exit
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 import pytest
@@ -71,10 +72,13 @@ class Server:
         """True in the child, which by then speaks to the supervisor on a channel of its own."""
         descriptors = native.receive_fds()
         # The controller ends pytest's session, and with it what was registered to run at the interpreter's exit.
+        flush_buffers()
         if fork(keep_atexit=role == native.ROLE_CONTROLLER) != 0:
             for number in descriptors:
                 os.close(number)
             return False
+        if self.plugin.options.own_groups:
+            os.setpgid(0, 0)  # what a test sends to its process group is not for its siblings
         native.adopt()
         native.attach(*descriptors)
         own_capture_files(self.session.config)
@@ -104,7 +108,7 @@ class Server:
             role(message)
         except BaseException:
             send(native.KIND_PROBLEM, a=3, strings=(text(traceback.format_exc()),))
-        os._exit(70)
+        _exit(70)
 
     def _be_worker(self, message: Message) -> NoReturn:
         number, count, attempt = message.a, message.item, message.b
@@ -131,7 +135,7 @@ class Server:
             worker.shared = True
             worker.serve()
         self.run()
-        os._exit(1)  # a base has no controller: run() does not return
+        _exit(1)  # a base has no controller: run() does not return
 
     def _send_modules(self) -> None:
         strings = (modules.installed_packages(), *modules.project_files(self.session))
@@ -153,7 +157,7 @@ class Server:
             run_new_atexit_callbacks()
             flush_buffers()
         send(native.KIND_RETIRED)
-        os._exit(0)
+        _exit(0)
 
     def _unlock_basetemp(self) -> None:
         """pytest removes the lock at exit, but only in the process that made the directory, which does not exit."""

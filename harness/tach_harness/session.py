@@ -37,6 +37,7 @@ class TachPlugin:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.sink = TerminalSink()
+        self.sink.muted = options.restarted
         self.end = SessionEnd()
         self.wanted_workers = 0
         self.deselected = 0
@@ -150,7 +151,7 @@ class TachPlugin:
 def _late_fixtures() -> dict[str, list[str]]:
     """Test file -> wide fixtures that its tests asked for at run time in earlier runs, as the supervisor remembers."""
     message = receive()
-    records = message.strings[0].decode("utf-8", "replace").split("\0")
+    records = message.strings[0].decode("utf-8", "replace").split("\0") if message.strings else []
     entries = [record.split("\n") for record in records if record]
     return {entry[0]: entry[1:] for entry in entries}
 
@@ -171,7 +172,8 @@ def run(raw_options: dict[str, Any]) -> int:
     native.guard_mark()
     native.hello(native.ROLE_ZYGOTE, tuple(text(part) for part in identity))
     plugin = TachPlugin(options)
-    code = _pytest_main(plugin)
-    plugin.sink.flush()
-    send(native.KIND_RETIRED, item=NO_ITEM, a=code)
-    return code
+    try:
+        return _pytest_main(plugin)
+    finally:  # also if the suite's own configuration raises SystemExit: that is an end, too
+        plugin.sink.flush()
+        send(native.KIND_RETIRED, item=NO_ITEM)

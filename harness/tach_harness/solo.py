@@ -73,6 +73,9 @@ def _loop(session: pytest.Session, plugin: TachPlugin, reporter: Reporter, known
     replayer = Replayer(session, plugin)
     manager = session.config.pluginmanager
     for index, (item, nextitem) in enumerate(zip(session.items, [*session.items[1:], None])):
+        # What the user has not seen yet: the crash of the last item that is known, and all that follows.
+        plugin.sink.enter(plugin.sink.stage)
+        plugin.sink.muted = index + 1 < len(known)
         if index in known:
             for message in known[index]:
                 replayer.feed(message)

@@ -8,6 +8,7 @@ import pickle
 import signal
 import struct
 import traceback
+from os import _exit
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -49,11 +50,13 @@ def _is_foreign(finalizer: Any) -> bool:
     return not str(getattr(function, "__module__", "")).startswith("_pytest.")
 
 
-def forget_finalizers(session: pytest.Session) -> None:
-    """In a copy: session fixtures are finalised where they were set up, not here."""
+def forget_finalizers(session: pytest.Session) -> dict[Any, list[Any]]:
+    """In a copy: session fixtures are finalised where they were set up, not here. Returns what was forgotten."""
     stack = session._setupstate.stack
+    forgotten = {node: finalizers for node, (finalizers, _) in stack.items()}
     for node, (_, failure) in list(stack.items()):
         stack[node] = ([], failure)
+    return forgotten
 
 
 def send_exit(index: int, error: BaseException) -> None:
@@ -64,7 +67,6 @@ def send_exit(index: int, error: BaseException) -> None:
         send(native.KIND_EXIT, index, a=EXIT_INTERRUPT, strings=(pickle.dumps((str(error), None)),))
     else:
         send(native.KIND_EXIT, index, a=EXIT_INTERNAL, strings=(pickle.dumps((traceback.format_exc(), None)),))
-
 
 
 class Worker:
@@ -183,8 +185,13 @@ class Worker:
         return 1
 
     def _detached_test(self, index: int) -> Verdict:
-        forget_finalizers(self.session)
-        return self._test(index, self._next_of(index), native.MODE_FORK)
+        forgotten = forget_finalizers(self.session)
+        verdict = self._test(index, self._next_of(index), native.MODE_FORK)
+        if verdict.kept:
+            # This process takes the worker's place, and with it the duty to finalise what the worker had set up.
+            for node, (finalizers, _) in self.session._setupstate.stack.items():
+                finalizers[:0] = forgotten.get(node, [])
+        return verdict
 
     def _fill_session_here(self, index: int) -> None:
         """xdist's rule: session fixtures once per worker, in the worker."""
@@ -354,11 +361,11 @@ class Worker:
             return True
         except BaseException as error:
             if not native.is_producer():
-                os._exit(0)
+                _exit(0)
             send_exit(index, error)
             return True
         if not native.is_producer():
-            os._exit(0)
+            _exit(0)
         return False
 
     def _send_extras(self, index: int, mode: int, flags: int, late: list[str], started: int) -> None:

@@ -121,9 +121,9 @@ class Result:
 
     def expect(self, code: int, **counts: int) -> Result:
         """Assert the exit code and all the counts."""
-        assert self.code == code, self
+        assert self.code == code, str(self)
         if counts:
-            assert self.counts == counts, self
+            assert self.counts == counts, str(self)
         return self
 
 
@@ -161,12 +161,13 @@ class Report:
         return found[0]
 
     def __str__(self) -> str:
-        return f"exit code {self.code}\n{json.dumps(self.data, indent=1)}\n--- stderr\n{self.err}"
+        tests = "".join(f"  {t['nodeid']} {t['outcome']} {t['message']!r} {t['note']!r}\n" for t in self.tests)
+        return f"exit code {self.code}, {self.summary}\n{tests}--- stderr\n{self.err}"
 
     def expect(self, code: int, **summary: int) -> Report:
-        assert self.code == code, self
+        assert self.code == code, str(self)
         if summary:
-            assert self.summary == summary, self
+            assert self.summary == summary, str(self)
         return self
 
 

@@ -14,7 +14,7 @@ def run_beside_neighbours(project: Project, content: str, tests: int) -> Report:
     report = project.json("-n", "2", "--strict-isolation").expect(0, passed=tests + 2)
     for test in report.tests:
         expected = "fork" if "neighbour" in test["nodeid"] else "shared"
-        assert test["mode"] == expected, report
+        assert test["mode"] == expected, str(report)
     return report
 
 

@@ -59,7 +59,7 @@ TEST_CASE("a project without a memory knows nothing and complains of nothing") {
 TEST_CASE("what was learned is known in the next run") {
     const Project project;
     Memory memory = Memory::load(project.root());
-    const Opinion opinion{.verdict = Opinion::Verdict::kOrderDependent, .needs = {"a.py::one"}, .key = "k"};
+    const Opinion opinion{.verdict = Opinion::Verdict::kOrderDependent, .needs = {"a.py::one"}, .alone = "failed", .key = "k"};
     memory.learn_duration("a.py::T::test[x::y]", 1'234'567'000);
     memory.learn_opinion("a.py::two", opinion);
     memory.learn_late_fixture("b.py", "database");
