@@ -63,9 +63,12 @@ bool has(const ScheduleItem& item, shm::ItemFlags flag) {
 }  // namespace
 
 std::vector<std::uint32_t> Run::all() const {
-    if (!items.empty()) return items;
-    std::vector<std::uint32_t> every(last - first);
-    std::iota(every.begin(), every.end(), first);
+    std::vector<std::uint32_t> every = items;
+    if (every.empty()) {
+        every.resize(last - first);
+        std::iota(every.begin(), every.end(), first);
+    }
+    std::erase_if(every, [this](std::uint32_t item) { return item < first || item >= last; });
     return every;
 }
 
@@ -200,11 +203,15 @@ std::optional<std::uint32_t> Schedule::next_base() const {
 }
 
 void Schedule::requeue(const Run& run) {
-    for (const std::uint32_t i : run.all()) put_back(i);
+    for (const std::uint32_t i : run.all()) {
+        if (i < items_.size()) put_back(i);
+    }
 }
 
 void Schedule::requeue_apart(const Run& run) {
-    for (const std::uint32_t i : run.all()) apart_[group_of_[i]] = true;
+    for (const std::uint32_t i : run.all()) {
+        if (i < items_.size()) apart_[group_of_[i]] = true;
+    }
     requeue(run);
 }
 

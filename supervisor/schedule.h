@@ -45,7 +45,7 @@ struct Run {
         if (items.empty()) return item >= first && item < last;
         return std::binary_search(items.begin(), items.end(), item);
     }
-    [[nodiscard]] std::vector<std::uint32_t> all() const;  // `items`, written out
+    [[nodiscard]] std::vector<std::uint32_t> all() const;  // those from `first` up to `last`, written out
 };
 
 class Schedule {

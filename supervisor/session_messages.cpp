@@ -28,6 +28,9 @@ std::vector<std::string> split(std::string_view text, char separator) {
     return parts;
 }
 
+// No suite has more session fixtures than this; begin_running() checks the numbers against each other.
+constexpr std::int64_t kMostBases = 1 << 20;
+
 }  // namespace
 
 void Session::handle(Id id, Message message) {
@@ -119,8 +122,8 @@ void Session::add_item(const Message& message) {
     Item item;
     item.unit = message.head.a;
     item.flags = message.head.b;
-    item.base = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t0, 0, index + 1));
-    item.opens_base = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t1, 0, index + 1));
+    item.base = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t0, 0, kMostBases));
+    item.opens_base = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t1, 0, kMostBases));
     item.module = modules_.try_emplace(file, static_cast<std::uint32_t>(modules_.size())).first->second;
     item.file = file;
     item.session_fixtures = split(message.string(2), '\n');

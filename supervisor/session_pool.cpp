@@ -38,6 +38,9 @@ void Session::begin_running() {
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
         if (items_[i].opens_base == bases_.size()) bases_.push_back(Base{.opened_by = i});
     }
+    for (const Item& item : items_) {
+        if (item.base >= bases_.size()) return fail_run("the zygote announced an item of a base that no item opens");
+    }
     std::vector<std::uint32_t> modules;
     for (const Item& item : items_) modules.push_back(item.module);
     opinions_.emplace(std::move(modules), settings_.second_opinion_budget_s.value);

@@ -20,7 +20,7 @@ from _pytest.runner import CallInfo
 from _pytest.warnings import catch_warnings_for_item
 
 from .link import native
-from .plan import depends_on_parameters, fixture_closure
+from .plan import fixture_closure, is_wide
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter
 
 
@@ -128,17 +128,18 @@ class Filler:
 
         self._fill(item, setup)
 
-    def fill_session(self, item: pytest.Item, names: Collection[str]) -> None:
-        """Set up just these session fixtures of the item; collectors below the session are not entered."""
+    def fill_session(self, item: pytest.Item, wanted: Collection[Any]) -> None:
+        """Set up just these FixtureDefs, which end with the session; collectors below the session are not entered."""
 
         def narrow(definition: Any) -> bool:
-            return definition.scope != "session" or depends_on_parameters(item, fixture_closure(item), definition)
+            return definition.scope == "function" or (is_wide(definition) and definition not in wanted)
 
         def setup(target: pytest.Item) -> None:
             __tracebackhide__ = True
             for node in target.listchain():
                 self._state.stack.setdefault(node, ([], None))
             failure: BaseException | None = None
+            names = {definition.argname for definition in wanted}
             for name in fixture_closure(target):
                 try:
                     if name in names:

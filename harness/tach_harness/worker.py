@@ -206,7 +206,7 @@ class Worker:
         plan = self.plan.items[index]
         self.reporter.begin(index, plan.item)
         try:
-            self.filler.fill_session(plan.item, {definition.argname for definition in plan.session})
+            self.filler.fill_session(plan.item, plan.session)
         except KeyboardInterrupt as error:
             send_exit(index, error)
             self.interrupted = True

@@ -294,6 +294,16 @@ TEST_CASE("taken items are not handed out") {
     CHECK(left == Items{1, 3, 4});
 }
 
+TEST_CASE("what is put back apart is handed out group by group") {
+    Schedule schedule(plain(4), {.workers = 1});
+    Run all{.first = 0, .last = 4};
+    static_cast<void>(drain(schedule));
+    CHECK_FALSE(schedule.is_one_group(all));
+    CHECK(schedule.is_one_group(Run{.first = 2, .last = 3}));
+    schedule.requeue_apart(all);
+    CHECK(drain(schedule) == std::vector<Items>{{0}, {1}, {2}, {3}});
+}
+
 TEST_CASE("whatever happens, no item is lost or handed out twice, and units stay whole") {
     std::mt19937 random(2);
     auto below = [&random](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
