@@ -216,7 +216,9 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
-        send(native.KIND_WARNING, self.index, strings=(pack_warning(warning_message, when, nodeid, location),))
+        # The hook is historic: to whom it is registered anew, pluggy tells again what was recorded before.
+        if self.index != native.NO_ITEM:
+            send(native.KIND_WARNING, self.index, strings=(pack_warning(warning_message, when, nodeid, location),))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -225,6 +227,10 @@ class Reporter:
         if type(report) is pytest.TestReport:  # not of a part of a test, such as a subtest
             native.set_phase(native.PHASE_CALL if report.when == "setup" and report.passed else native.PHASE_TEARDOWN)
         self.send_report(native.KIND_REPORT, report)
+
+    def pause(self) -> None:
+        """Nothing is reported until the next `begin`."""
+        self.index, self.item = native.NO_ITEM, None
 
     def send_report(self, kind: int, report: Any) -> None:
         """Send one report under `kind` (KIND_REPORT or KIND_AMEND)."""

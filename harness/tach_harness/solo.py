@@ -85,6 +85,7 @@ def _loop(session: pytest.Session, plugin: TachPlugin, reporter: Reporter, known
                 _run_item(reporter, index, item, nextitem)
             finally:
                 manager.unregister(reporter)
+                reporter.pause()
         check_stop(session)
 
 

@@ -214,3 +214,20 @@ def test_a_unit_whose_later_tests_need_more_session_fixtures_is_not_split(projec
     )
     project.tach("-n", "2").expect(0, passed=2)
     assert project.log() == ["up"]
+
+
+@pytest.mark.parametrize("words", [["-n", "4"], ["--mode", "shared"]], ids=" ".join)
+def test_warnings_of_the_collection_are_told_once(project: Project, words: list[str]) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import os, warnings
+        import pytest
+        warnings.warn("while collecting")
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_it(number):
+            if number in (2, 5): os.abort()
+        """,
+    )
+    project.tach(*words).expect(1, passed=6, crashed=2, warning=1)
