@@ -64,8 +64,7 @@ class EventLoop {
     void fire_due();
 
     UniqueFd epoll_;
-    std::unordered_map<int, std::shared_ptr<Watch>>
-        watches_;  // shared: a callback may remove itself while it runs
+    std::unordered_map<int, std::shared_ptr<Watch>> watches_;  // shared: a callback may remove itself while it runs
     std::map<TimerId, OnDeadline> timers_;
     std::uint64_t next_timer_ = 0;
     std::uint32_t next_generation_ = 0;

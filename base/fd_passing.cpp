@@ -28,8 +28,7 @@ void take_fds(const cmsghdr& header, std::vector<UniqueFd>& fds) {
 // whether all were of a known type.
 bool take_control(msghdr& message, Packet& packet) {
     bool known = true;
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-         header = CMSG_NXTHDR(&message, header)) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
         const bool socket_level = header->cmsg_level == SOL_SOCKET;
         if (socket_level && header->cmsg_type == SCM_RIGHTS) {
             take_fds(*header, packet.fds);
@@ -122,8 +121,8 @@ Result<Packet> receive_packet(int socket, std::size_t max_fds) {
     if ((message.msg_flags & MSG_TRUNC) != 0) return fail(protocol_error("packet: bytes truncated"));
     if (!known) return fail(protocol_error("packet: unexpected control message"));
     if (packet.fds.size() > max_fds) {
-        return fail(protocol_error("packet: " + std::to_string(packet.fds.size()) +
-                                   " descriptors where at most " + std::to_string(max_fds) + " belong"));
+        return fail(protocol_error("packet: " + std::to_string(packet.fds.size()) + " descriptors where at most " +
+                                   std::to_string(max_fds) + " belong"));
     }
     if (count == 0) return Packet{.status = Packet::Status::kClosed};
     packet.bytes.resize(static_cast<std::size_t>(count));

@@ -38,8 +38,7 @@ struct Packet {
     Status status = Status::kReceived;
     std::vector<std::byte> bytes;
     std::vector<UniqueFd> fds;
-    std::optional<pid_t>
-        sender;  // checked by the kernel; present when enable_credentials was called on this end
+    std::optional<pid_t> sender;  // checked by the kernel; present when enable_credentials was called on this end
 };
 
 // A connected pair, close-on-exec.
@@ -51,8 +50,7 @@ struct Packet {
 // Sends one packet: at least one byte (an empty packet would look like the end), at most kMaxPacketBytes and
 // kMaxPacketFds. Blocks while the socket's buffer is full, unless the socket is non-blocking (code EAGAIN); a
 // closed peer is an error of code EPIPE or ECONNRESET and raises no signal.
-[[nodiscard]] Result<void> send_packet(int socket, std::span<const std::byte> bytes,
-                                       std::span<const int> fds = {});
+[[nodiscard]] Result<void> send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> fds = {});
 
 // Receives one packet with at most `max_fds` descriptors (kMaxPacketFds at most).
 [[nodiscard]] Result<Packet> receive_packet(int socket, std::size_t max_fds = kMaxPacketFds);

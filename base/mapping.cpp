@@ -33,8 +33,8 @@ Result<Mapping> Mapping::of(int fd, std::size_t size, Access access) {
     if (size == 0) return fail(Error{EINVAL, "map descriptor: size is 0"});
     try {
         Mapping mapping;
-        mapping.region_ = ipc::mapped_region(
-            BorrowedFd{fd}, access == Access::kRead ? ipc::read_only : ipc::read_write, 0, size);
+        mapping.region_ =
+            ipc::mapped_region(BorrowedFd{fd}, access == Access::kRead ? ipc::read_only : ipc::read_write, 0, size);
         return mapping;
     } catch (const ipc::interprocess_exception& error) {
         return fail(errno_error("map descriptor " + std::to_string(fd), error.get_native_error()));

@@ -36,8 +36,8 @@ Result<void> check_sealed_memfd(int fd, std::size_t size) {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return fail(errno_error("fstat of a memfd"));
     if (static_cast<std::size_t>(status.st_size) != size) {
-        return fail(protocol_error("memfd has " + std::to_string(status.st_size) + " bytes, not " +
-                                   std::to_string(size)));
+        return fail(
+            protocol_error("memfd has " + std::to_string(status.st_size) + " bytes, not " + std::to_string(size)));
     }
     return {};
 }

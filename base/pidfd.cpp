@@ -32,8 +32,7 @@ Result<pid_t> pidfd_pid(int fd) {
     pid_t pid = 0;
     const char* end = field->data() + field->size();
     const auto parsed = std::from_chars(field->data(), end, pid);
-    if (parsed.ec != std::errc() || parsed.ptr != end)
-        return fail(protocol_error("fdinfo: bad Pid " + *field));
+    if (parsed.ec != std::errc() || parsed.ptr != end) return fail(protocol_error("fdinfo: bad Pid " + *field));
     return pid;
 }
 

@@ -99,9 +99,8 @@ Result<std::vector<pid_t>> descendants(pid_t root) {
     while (!open.empty()) {
         const pid_t parent = open.back();
         open.pop_back();
-        const auto first =
-            std::lower_bound(processes->begin(), processes->end(), parent,
-                             [](const ProcessStat& p, pid_t value) { return p.parent < value; });
+        const auto first = std::lower_bound(processes->begin(), processes->end(), parent,
+                                            [](const ProcessStat& p, pid_t value) { return p.parent < value; });
         for (auto child = first; child != processes->end() && child->parent == parent; ++child) {
             // Every process has one parent, so only a cycle through the root (numbers reused while /proc was
             // read) could enter a process twice.

@@ -214,9 +214,7 @@ def run_once(runner: Runner, project: Path, sample: bool) -> tuple[Run, Memory]:
 def measure(bench: Bench, workload: Workload, project: Path) -> dict[str, Result]:
     results = {runner.name: Result() for runner in bench.runners}
     if not bench.cold:
-        run_once(
-            bench.runners[0], project, sample=False
-        )  # writes the bytecode caches, which all of them share
+        run_once(bench.runners[0], project, sample=False)  # writes the bytecode caches, which all of them share
     for number in range(bench.rounds):
         turn = number % len(bench.runners)
         for runner in bench.runners[turn:] + bench.runners[:turn]:
@@ -321,20 +319,14 @@ def write_json(path: Path, bench: Bench, results: dict[str, dict[str, Result]]) 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare tach with pytest, pytest-xdist and pytest-forked.")
-    parser.add_argument(
-        "workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)} (default all)"
-    )
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)} (default all)")
     parser.add_argument("--tach", help="the tach-supervisor to measure (default: leave tach out)")
-    parser.add_argument(
-        "--python", default=sys.executable, help="the interpreter with pytest (default this one)"
-    )
+    parser.add_argument("--python", default=sys.executable, help="the interpreter with pytest (default this one)")
     parser.add_argument("--runners", help="only these, by the first word of their name, comma separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=positive, default=1.0)
     parser.add_argument("--workers", "-n", type=int, default=2)
-    parser.add_argument(
-        "--cold", action="store_true", help="remove __pycache__ and .pytest_cache before each run"
-    )
+    parser.add_argument("--cold", action="store_true", help="remove __pycache__ and .pytest_cache before each run")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory round")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every single run there as well")
     options = parser.parse_args(arguments)

@@ -107,8 +107,7 @@ def write_chain(root: Path, scale: float) -> int:
         '@pytest.fixture(scope="session")\ndef link_0():\n    return 1\n\n\n' + "".join(links),
     )
     tests = "".join(
-        f"def test_end_{n}(link_{depth - 1}):\n    assert link_{depth - 1} == {depth}\n\n\n"
-        for n in range(functions)
+        f"def test_end_{n}(link_{depth - 1}):\n    assert link_{depth - 1} == {depth}\n\n\n" for n in range(functions)
     )
     for number in range(files):
         put(root / f"tests/test_chain_{number:03}.py", tests)
@@ -215,9 +214,7 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("flat10k", write_flat, (), "500 files x 20 functions, no imports, no fixtures"),
-        Workload(
-            "mixed10k", write_mixed, (), "70 % plain, 15 % parametrized, 10 % module fixture, 5 % class"
-        ),
+        Workload("mixed10k", write_mixed, (), "70 % plain, 15 % parametrized, 10 % module fixture, 5 % class"),
         Workload("fixtures", write_fixtures, (), "64 function fixtures x 4,096 tests"),
         Workload("chain", write_chain, (), "a chain of 512 session fixtures x 4,096 tests"),
         Workload("matrix", write_matrix, (), "five stacked parametrize marks, 7^5 cases"),

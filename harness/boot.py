@@ -43,7 +43,8 @@ def main() -> int:
         return refuse(f"{sys.executable}: Python {version} is too old; tach needs 3.10 or newer (--python EXE)")
     scripts = sysconfig.get_path("scripts")
     directory = os.path.dirname(os.path.abspath(__file__))
-    if not getattr(sys.flags, "safe_path", False):  # -P and PYTHONSAFEPATH, since 3.11: no script's directory there
+    # -P and PYTHONSAFEPATH, since 3.11: no script's directory there
+    if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = scripts
     sys.argv = [os.path.join(scripts, "pytest"), *sys.argv[2:]]
     try:

@@ -219,8 +219,7 @@ base::Result<std::optional<Message>> Channel::receive() {
         if (!record) return base::fail(std::move(record.error()));
         if (!*record) {
             if (side_ == Side::kProcess || in_.may_sleep()) return std::nullopt;
-            taken +=
-                sizeof(RecordHead);  // a head that is there in one look and gone in the next must not hold us
+            taken += sizeof(RecordHead);  // a head that is there in one look and gone in the next must not hold us
             continue;
         }
         taken += record_size((*record)->size());
@@ -237,8 +236,7 @@ bool Channel::wait(int timeout_ms) {
     while (true) {
         const bool may_sleep = in_.may_sleep() && (wanted_room_ == 0 || out_.may_sleep(wanted_room_));
         const std::int64_t left_ms =
-            timeout_ms < 0 ? kLongestSleepMs
-                           : (deadline - base::monotonic_ns() + base::kNsPerMs - 1) / base::kNsPerMs;
+            timeout_ms < 0 ? kLongestSleepMs : (deadline - base::monotonic_ns() + base::kNsPerMs - 1) / base::kNsPerMs;
         Waited waited = Waited::kTimeout;
         if (may_sleep && left_ms > 0) {
             waited = sleep_on_fd(static_cast<int>(std::min<std::int64_t>(left_ms, kLongestSleepMs)));

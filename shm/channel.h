@@ -68,8 +68,7 @@ class Channel {
 
     // Sends all of the message at once or nothing. A message that cannot fit an empty ring is an error
     // (EMSGSIZE).
-    [[nodiscard]] base::Result<Sent> try_send(const MessageHead& head,
-                                              std::span<const std::string_view> strings);
+    [[nodiscard]] base::Result<Sent> try_send(const MessageHead& head, std::span<const std::string_view> strings);
 
     // Process's side: sends all of it, sleeping while the ring is full. A signal does not interrupt it.
     [[nodiscard]] base::Result<Sent> send(const MessageHead& head, std::span<const std::string_view> strings);

@@ -41,8 +41,7 @@ base::Result<Outgoing> Outgoing::of(const MessageHead& head, std::span<const std
     std::uint64_t bytes = 0;
     for (const std::string_view string : strings) bytes += sizeof(std::uint32_t) + string.size();
     if (strings.size() > kMaxMessageStrings || bytes > kMaxMessageBytes) {
-        return base::fail(
-            base::errno_error("send a message of " + std::to_string(bytes) + " bytes", EMSGSIZE));
+        return base::fail(base::errno_error("send a message of " + std::to_string(bytes) + " bytes", EMSGSIZE));
     }
     Outgoing message;
     message.head_ = head;

@@ -30,8 +30,7 @@ class Outgoing {
   public:
     // Fills in version, strings and bytes of the head. An error if the message is beyond the bounds of
     // message.h.
-    [[nodiscard]] static base::Result<Outgoing> of(const MessageHead& head,
-                                                   std::span<const std::string_view> strings);
+    [[nodiscard]] static base::Result<Outgoing> of(const MessageHead& head, std::span<const std::string_view> strings);
 
     [[nodiscard]] std::size_t total() const { return sizeof(MessageHead) + head_.bytes; }
     [[nodiscard]] std::size_t left() const { return total() - taken_; }

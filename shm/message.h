@@ -3,9 +3,9 @@
 // The messages between tach-supervisor and the Python processes it drives, in one fixed-width envelope.
 //
 // A message is a MessageHead followed by `strings` byte strings, each a little-endian u32 length and its bytes. What
-// `item`, `a`, `b`, `t0`, `t1` and the strings mean depends on the kind and is written beside it below. `item` is always
-// an index into the session's items in pytest's final collection order. Times are nanoseconds; starts are CLOCK_MONOTONIC,
-// so that a test that freezes Python's clocks cannot skew them.
+// `item`, `a`, `b`, `t0`, `t1` and the strings mean depends on the kind and is written beside it below. `item` is
+// always an index into the session's items in pytest's final collection order. Times are nanoseconds; starts are
+// CLOCK_MONOTONIC, so that a test that freezes Python's clocks cannot skew them.
 //
 // Version: both sides are built from this file, but harness and executables can be installed apart; the reader refuses
 // any other kMessageVersion with an error that says so.
@@ -31,55 +31,59 @@ inline constexpr std::uint32_t kMaxMessageStrings = 4096;
 enum class Kind : std::uint16_t {
     // --- supervisor -> zygote and bases -------------------------------------------------------------------------
     kForkController = 1,  // the new process's descriptors follow on the Unix socket (memfd, 2 eventfds, socket)
-    kForkWorker = 2,      // item: how many workers the run has, a: number of this one, b: attempt (how many processes had
-                          // this number before); descriptors follow
-    kForkBase = 3,        // item: the item whose session fixtures are set up, a: base number; descriptors follow
-    kReap = 4,            // a: pid of a direct child that was seen to end; answered by kReaped
-    kFinish = 5,          // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
-    kResume = 6,          // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
-    kModules = 7,         // asks for kModuleFiles
-    kLate = 8,            // answers kRoot: wide fixtures that tests asked for at run time; [records separated by NUL: test file and
-                          // names, separated by newlines]
+    kForkWorker = 2,  // item: how many workers the run has, a: number of this one, b: attempt (how many processes had
+                      // this number before); descriptors follow
+    kForkBase = 3,    // item: the item whose session fixtures are set up, a: base number; descriptors follow
+    kReap = 4,        // a: pid of a direct child that was seen to end; answered by kReaped
+    kFinish = 5,      // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
+    kResume = 6,      // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
+    kModules = 7,     // asks for kModuleFiles
+    kLate =
+        8,  // answers kRoot: wide fixtures that tests asked for at run time; [records separated by NUL: test file and
+            // names, separated by newlines]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices
 
     // --- supervisor -> controller: kLogStart .. kDone of one item after the other, in collection order, and then
-    kEnd = 32,   // a: EndReason, b: 0; [lines] for tach's own summary section
-    kCrash = 33, // item, a: signal, b: exit status; [message, stdout, stderr, stack]
+    kEnd = 32,    // a: EndReason, b: 0; [lines] for tach's own summary section
+    kCrash = 33,  // item, a: signal, b: exit status; [message, stdout, stderr, stack]
 
     // --- any process -> supervisor ------------------------------------------------------------------------------
     kHello = 64,    // a: pid, b: Role; from the zygote also [interpreter version, pytest version, executable]
     kOutput = 65,   // a: Stage; [text]: the terminal reporter's output
     kProblem = 66,  // a: exit code it will end with; [text]: our own traceback; a worker or base is replaced
     kReaped = 67,   // a: pid, b: wait status as waitpid(2) gives it
-    kBaseReady = 68,  // a: base number (0: the zygote itself, which can be forked from now on), b: 1 if live; [why it is live]
+    kBaseReady =
+        68,  // a: base number (0: the zygote itself, which can be forked from now on), b: 1 if live; [why it is live]
 
     // --- zygote -> supervisor -----------------------------------------------------------------------------------
     kItem = 80,  // item, a: unit (0: stands alone), b: ItemFlags, t0: base that it starts from, t1: base that is filled
                  // from it (0: none); [nodeid, file, session fixtures joined by newlines]
-    kCollected = 81,  // item: number of items, a: maxfail (0: none), b: SessionFlags, t0: deselected, t1: workers asked for
-                      // in addopts (-n of xdist; 0: not asked)
-    kSolo = 82,       // [why]: the session runs in this process, nothing is forked
+    kCollected =
+        81,      // item: number of items, a: maxfail (0: none), b: SessionFlags, t0: deselected, t1: workers asked for
+                 // in addopts (-n of xdist; 0: not asked)
+    kSolo = 82,  // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
     kCollectCounts = 85,  // a: modules and the like that were skipped, b: errors, t0: deselected items
-    kRoot = 84,         // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
+    kRoot = 84,           // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
 
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
     kStarted = 96,   // item, a: Mode, t0: when
     kLogStart = 97,  // item                                  these four are passed on to the controller unchanged
-    kReport = 98,    // item, a: Phase, b: ReportFlags, t0: start, t1: duration; [pickle, category, message, and if JSON was
-                     // asked for: longrepr, stdout, stderr]
-    kWarning = 99,   // item or kNoItem; [pickle]
+    kReport =
+        98,  // item, a: Phase, b: ReportFlags, t0: start, t1: duration; [pickle, category, message, and if JSON was
+             // asked for: longrepr, stdout, stderr]
+    kWarning = 99,     // item or kNoItem; [pickle]
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
     kDone = 102,       // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note]
     kCrashed = 103,    // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
     kExit = 104,       // item, a: 1 KeyboardInterrupt, 2 pytest.exit; [pickle]: the session must end with this item
-    kRunDone = 105,    // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
-                       // b: 1 if the run ended early, by kExit
-    kRetired = 106,    // nothing is left to finalise, the process exits next; a: its exit code
-    kLive = 108,       // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
+    kRunDone = 105,  // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
+                     // b: 1 if the run ended early, by kExit
+    kRetired = 106,  // nothing is left to finalise, the process exits next; a: its exit code
+    kLive = 108,     // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
 };
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };
@@ -95,9 +99,9 @@ enum RunFlags : std::uint32_t {
 };
 
 enum ItemFlags : std::uint32_t {
-    kItemDynamic = 1U << 0,   // may ask for fixtures at run time: never split from its module
-    kItemNoRerun = 1U << 1,   // carries the no_rerun mark
-    kItemOwnWorker = 1U << 2, // session fixtures asked for at run time: all such items go to one worker
+    kItemDynamic = 1U << 0,    // may ask for fixtures at run time: never split from its module
+    kItemNoRerun = 1U << 1,    // carries the no_rerun mark
+    kItemOwnWorker = 1U << 2,  // session fixtures asked for at run time: all such items go to one worker
 };
 
 enum SessionFlags : std::uint32_t {
@@ -107,9 +111,9 @@ enum SessionFlags : std::uint32_t {
 enum ReportFlags : std::uint32_t {
     kReportFailed = 1U << 0,
     kReportSkipped = 1U << 1,
-    kReportXfail = 1U << 2,     // has wasxfail: xfailed when skipped, xpassed when passed
-    kReportByMark = 1U << 3,    // the outcome is decided by the item's marks alone
-    kReportStrict = 1U << 4,    // strict xpass
+    kReportXfail = 1U << 2,   // has wasxfail: xfailed when skipped, xpassed when passed
+    kReportByMark = 1U << 3,  // the outcome is decided by the item's marks alone
+    kReportStrict = 1U << 4,  // strict xpass
 };
 
 enum DoneFlags : std::uint32_t {

@@ -10,8 +10,7 @@ using base::protocol_error;
 
 // The `length` bytes at `position`, in one or two parts. Both were checked by the caller.
 template <class Byte>
-std::pair<std::span<Byte>, std::span<Byte>> parts_at(std::span<Byte> data, std::uint64_t position,
-                                                     std::size_t length) {
+std::pair<std::span<Byte>, std::span<Byte>> parts_at(std::span<Byte> data, std::uint64_t position, std::size_t length) {
     const std::size_t offset = position & (data.size() - 1);
     const std::size_t before_end = data.size() - offset;
     if (length <= before_end) return {data.subspan(offset, length), {}};
@@ -38,8 +37,7 @@ RingWriter::RingWriter(RingMemory memory, Positions positions)
 
 std::uint64_t RingWriter::head() const {
     // Relaxed: the only writer of head is this end; whoever had it before has handed over in an ordered way.
-    return positions_ == Positions::kPrivate ? own_head_
-                                             : memory_.control->head.load(std::memory_order_relaxed);
+    return positions_ == Positions::kPrivate ? own_head_ : memory_.control->head.load(std::memory_order_relaxed);
 }
 
 std::optional<std::uint64_t> RingWriter::refresh_used() {
@@ -106,8 +104,7 @@ RingReader::RingReader(RingMemory memory, Positions positions)
 
 std::uint64_t RingReader::tail() const {
     // Relaxed: the only writer of tail is this end, as with RingWriter::head.
-    return positions_ == Positions::kPrivate ? own_tail_
-                                             : memory_.control->tail.load(std::memory_order_relaxed);
+    return positions_ == Positions::kPrivate ? own_tail_ : memory_.control->tail.load(std::memory_order_relaxed);
 }
 
 base::Result<std::optional<Record>> RingReader::peek() {

@@ -62,8 +62,7 @@ struct RingControl {
     std::atomic<std::uint32_t> writer_waiting;
 };
 static_assert(sizeof(RingControl) == 3 * kCacheLine);
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
-              std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
 
 // What precedes the payload of a record. Aligned like every record, so it never straddles the ring's end.
 struct RecordHead {

@@ -45,10 +45,8 @@ struct Verdict {
     std::uint32_t reserved;
     std::atomic<std::int64_t> ended_ns;  // CLOCK_MONOTONIC: end of the last test's last phase
 };
-static_assert(sizeof(Verdict) == 24 && std::is_standard_layout_v<Verdict> &&
-              offsetof(Verdict, ended_ns) == 16);
-static_assert(std::atomic<std::int64_t>::is_always_lock_free &&
-              std::atomic<std::int32_t>::is_always_lock_free);
+static_assert(sizeof(Verdict) == 24 && std::is_standard_layout_v<Verdict> && offsetof(Verdict, ended_ns) == 16);
+static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<std::int32_t>::is_always_lock_free);
 
 // What the supervisor wants a worker to know between two items, without a message that a layer's process could take
 // from under the worker that forked it. Written by the supervisor, read by the process.

@@ -66,14 +66,13 @@ Words take(Words& words, std::size_t count) {
 }
 
 std::string take_value(const Option& option, const std::string& spelling, Words& words) {
-    if (words.empty())
-        throw Mistake(fmt::format("{}: its value is missing; {}", spelling, what_it_needs(option)));
+    if (words.empty()) throw Mistake(fmt::format("{}: its value is missing; {}", spelling, what_it_needs(option)));
     return take(words, 1).front();
 }
 
 // One of tach's options in a long spelling; `value` is what stands after its `=`.
-std::vector<po::option> take_own(const Option& option, const std::string& spelling,
-                                 std::optional<std::string> value, Words& words) {
+std::vector<po::option> take_own(const Option& option, const std::string& spelling, std::optional<std::string> value,
+                                 Words& words) {
     if (!option.takes_value()) {
         if (value) throw Mistake(fmt::format("{}={}: {} takes no value", spelling, *value, spelling));
         if (option.name == "help" || option.name == "version") words.clear();
@@ -93,9 +92,9 @@ std::vector<po::option> take_own(const Option& option, const std::string& spelli
     std::vector<std::string_view> names;
     for (const Option& option : own_options()) names.push_back(option.name);
     const auto nearest = nearest_word(name, names);
-    throw Mistake(fmt::format(
-        "{}: tach has no such option; {}", spelling,
-        nearest ? fmt::format("did you mean --{}{}?", kOwnPrefix, *nearest) : std::string("see --help")));
+    throw Mistake(
+        fmt::format("{}: tach has no such option; {}", spelling,
+                    nearest ? fmt::format("did you mean --{}{}?", kOwnPrefix, *nearest) : std::string("see --help")));
 }
 
 std::vector<po::option> take_long(Words& words) {
@@ -138,8 +137,7 @@ std::vector<po::option> take_shorts(Words& words) {
         const Option* option = find_option(word[i]);
         if (option != nullptr && option->takes_value()) {
             const std::string spelling{'-', word[i]};
-            if (rest.empty())
-                return result(own_word(*option, spelling, take_value(*option, spelling, words)));
+            if (rest.empty()) return result(own_word(*option, spelling, take_value(*option, spelling, words)));
             return result(own_word(*option, spelling, rest.starts_with('=') ? rest.substr(1) : rest));
         }
         if (option != nullptr) {
@@ -247,8 +245,7 @@ bool read_option(CommandLine& line, const Option& option, const std::string& val
     if (option.name == "seed") return read_seed(line.seed, value);
     if (option.name == "python") return read_text(line.python, value);
     if (option.name == "config") return read_text(line.config, value);
-    if (option.name == "dist")
-        return std::find(option.words.begin(), option.words.end(), value) != option.words.end();
+    if (option.name == "dist") return std::find(option.words.begin(), option.words.end(), value) != option.words.end();
     if (option.name == "list") return line.list = true;
     if (option.name == "strict-isolation") return line.strict_isolation = true;
     if (option.name == "no-second-opinion") return line.no_second_opinion = true;
@@ -271,8 +268,7 @@ base::Result<CommandLine> parse_command_line(std::span<const std::string> words)
         forwarded.leave_gap();
         const Option& option = *find_option(std::string_view(read.string_key));
         if (!read_option(line, option, read.value.empty() ? std::string() : read.value.front())) {
-            return mistake(
-                fmt::format("{}: {}", fmt::join(read.original_tokens, " "), what_it_needs(option)));
+            return mistake(fmt::format("{}: {}", fmt::join(read.original_tokens, " "), what_it_needs(option)));
         }
     }
     line.pytest_args = forwarded.take();

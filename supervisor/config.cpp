@@ -70,8 +70,7 @@ const toml::node* read(Given<Workers>& given, const toml::node& node, const std:
     return nullptr;
 }
 
-const toml::node* read(Given<std::vector<std::string>>& given, const toml::node& node,
-                       const std::string& where) {
+const toml::node* read(Given<std::vector<std::string>>& given, const toml::node& node, const std::string& where) {
     const toml::array* array = node.as_array();
     if (array == nullptr) return &node;
     std::vector<std::string> values;
@@ -169,8 +168,7 @@ class TableReader {
                 if (wrong != nullptr) return refuse(table, key_name, *wrong, key->expected);
             } else if (table.empty() && is_table(key_name)) {
                 const toml::table* inner = node.as_table();
-                if (inner == nullptr)
-                    return refuse(table, key_name, node, fmt::format("a table, [{}]", key_name));
+                if (inner == nullptr) return refuse(table, key_name, node, fmt::format("a table, [{}]", key_name));
                 if (auto done = read_table(key_name, *inner); !done) return done;
             } else {
                 return refuse_unknown(table, name);
@@ -194,14 +192,13 @@ class TableReader {
     }
 
     std::string full_name(std::string_view table, std::string_view name) const {
-        return table.empty() ? fmt::format("{}{}", prefix_, name)
-                             : fmt::format("{}{}.{}", prefix_, table, name);
+        return table.empty() ? fmt::format("{}{}", prefix_, name) : fmt::format("{}{}.{}", prefix_, table, name);
     }
 
     tl::unexpected<base::Error> refuse(std::string_view table, std::string_view name, const toml::node& wrong,
                                        std::string_view expected) const {
-        return mistake(fmt::format("{}: {}: is {}, expected {}", place(shown_, wrong.source()),
-                                   full_name(table, name), what_is_there(wrong), expected));
+        return mistake(fmt::format("{}: {}: is {}, expected {}", place(shown_, wrong.source()), full_name(table, name),
+                                   what_is_there(wrong), expected));
     }
 
     tl::unexpected<base::Error> refuse_unknown(std::string_view table, const toml::key& name) const {
@@ -226,14 +223,13 @@ class TableReader {
         const std::string subject = fmt::format("{}: {}", config_.args->where, full_name("", "args"));
         for (const std::string& word : config_.args->value) {
             if (word == "--")
-                return mistake(
-                    fmt::format("{}: holds \"--\", after which no option counts; take it out", subject));
+                return mistake(fmt::format("{}: holds \"--\", after which no option counts; take it out", subject));
         }
         const auto own = first_own_option(config_.args->value);
         if (!own) return mistake(fmt::format("{}: {}", subject, own.error().what));
         if (*own) {
-            return mistake(fmt::format(
-                "{}: holds {}, an option of tach itself; use its key, or the command line", subject, **own));
+            return mistake(fmt::format("{}: holds {}, an option of tach itself; use its key, or the command line",
+                                       subject, **own));
         }
         return {};
     }
@@ -281,8 +277,7 @@ base::Result<std::optional<Config>> load(const fs::path& file, const std::string
 base::Result<Config> load_named(const fs::path& cwd, const std::string& option) {
     const fs::path file = cwd / option;
     if (!is_file(file))
-        return mistake(
-            fmt::format("--config {}: no such file; name a tach.toml or a pyproject.toml", option));
+        return mistake(fmt::format("--config {}: no such file; name a tach.toml or a pyproject.toml", option));
     auto config = load(file, option);
     if (!config) return base::fail(config.error());
     if (!*config) return mistake(fmt::format("--config {}: it has no table [tool.tach]", option));
@@ -294,8 +289,7 @@ base::Result<Config> load_named(const fs::path& cwd, const std::string& option) 
 std::vector<std::string> config_keys() {
     std::vector<std::string> names;
     for (const Key& key : kKeys) {
-        names.push_back(key.table.empty() ? std::string(key.name)
-                                          : fmt::format("{}.{}", key.table, key.name));
+        names.push_back(key.table.empty() ? std::string(key.name) : fmt::format("{}.{}", key.table, key.name));
     }
     return names;
 }

@@ -18,7 +18,8 @@ base::Result<Home> find_home() {
     const std::array<Home, 2> candidates{{
         {installed / "tach-zygote", installed / "_tach.abi3.so", installed / "harness" / "boot.py"},
         // A build directory: the executables are made there, the harness is read from the source tree.
-        {bin / "../zygote/tach-zygote", bin / "../zygote/_tach.abi3.so", fs::path(TACH_SOURCE_ROOT) / "harness" / "boot.py"},
+        {bin / "../zygote/tach-zygote", bin / "../zygote/_tach.abi3.so",
+         fs::path(TACH_SOURCE_ROOT) / "harness" / "boot.py"},
     }};
     for (const Home& home : candidates) {
         if (fs::exists(home.zygote, error) && fs::exists(home.native, error) && fs::exists(home.harness, error)) {

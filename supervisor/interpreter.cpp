@@ -34,8 +34,7 @@ std::optional<fs::path> on_path(const std::string& name, const InterpreterSearch
     std::string_view rest = path;
     while (true) {
         const std::size_t colon = rest.find(':');
-        const fs::path candidate =
-            search.cwd / fs::path(rest.substr(0, colon)) / name;  // an empty entry means cwd
+        const fs::path candidate = search.cwd / fs::path(rest.substr(0, colon)) / name;  // an empty entry means cwd
         if (why_not_executable(candidate).empty()) return candidate;
         if (colon == std::string_view::npos) return std::nullopt;
         rest.remove_prefix(colon + 1);
@@ -45,8 +44,8 @@ std::optional<fs::path> on_path(const std::string& name, const InterpreterSearch
 base::Result<Interpreter> the_named_one(const InterpreterSearch& search) {
     const std::string& name = *search.python.value;
     const bool on_command_line = search.python.source == Source::kCommandLine;
-    const std::string subject = on_command_line ? fmt::format("--python {}", name)
-                                                : fmt::format("{}: python: {}", search.python.where, name);
+    const std::string subject =
+        on_command_line ? fmt::format("--python {}", name) : fmt::format("{}: python: {}", search.python.where, name);
     const std::string found_by = on_command_line ? std::string("--python") : search.python.where;
     if (name.find('/') == std::string::npos) {
         const auto executable = on_path(name, search);
@@ -56,17 +55,15 @@ base::Result<Interpreter> the_named_one(const InterpreterSearch& search) {
     const fs::path executable = (on_command_line ? search.cwd : search.config_dir) / name;
     const std::string why = why_not_executable(executable);
     if (why.empty()) return Interpreter{executable, found_by};
-    return mistake(
-        fmt::format("{}: {} {}; give the path of a Python interpreter", subject, executable.string(), why));
+    return mistake(fmt::format("{}: {} {}; give the path of a Python interpreter", subject, executable.string(), why));
 }
 
 base::Result<Interpreter> the_activated_one(const InterpreterSearch& search) {
     const fs::path executable = search.cwd / *search.virtual_env / "bin" / "python";
     const std::string why = why_not_executable(executable);
     if (why.empty()) return Interpreter{executable, "VIRTUAL_ENV"};
-    return mistake(
-        fmt::format("VIRTUAL_ENV={}: {} {}; leave or recreate that environment, or use --python EXE",
-                    *search.virtual_env, executable.string(), why));
+    return mistake(fmt::format("VIRTUAL_ENV={}: {} {}; leave or recreate that environment, or use --python EXE",
+                               *search.virtual_env, executable.string(), why));
 }
 
 // The nearest .venv/bin/python, dangling links included: those are an environment whose Python was removed.

@@ -19,11 +19,9 @@
 namespace tach::supervisor {
 
 struct InterpreterSearch {
-    Setting<std::optional<std::string>>
-        python;                 // a path, or a name without a slash that is looked up on PATH
-    std::filesystem::path cwd;  // absolute; a path of --python is relative to it, .venv searched from it
-    std::filesystem::path
-        config_dir;  // a path of tach.toml is relative to it, .venv searched no further up; or empty
+    Setting<std::optional<std::string>> python;  // a path, or a name without a slash that is looked up on PATH
+    std::filesystem::path cwd;         // absolute; a path of --python is relative to it, .venv searched from it
+    std::filesystem::path config_dir;  // a path of tach.toml is relative to it, .venv searched no further up; or empty
     std::optional<std::string> virtual_env;  // the environment's VIRTUAL_ENV
     std::optional<std::string> path;         // the environment's PATH
 };

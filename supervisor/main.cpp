@@ -53,7 +53,9 @@ int verbosity_of(const std::vector<std::string>& words) {
 
 bool shows_tests_output(const std::vector<std::string>& words) {
     for (const std::string& word : words) {
-        if (word == "-s" || word == "--capture=no" || word == "--capture=tee-sys" || word == "--pdb" || word == "--trace") return true;
+        if (word == "-s" || word == "--capture=no" || word == "--capture=tee-sys" || word == "--pdb" ||
+            word == "--trace")
+            return true;
     }
     return false;
 }
@@ -71,7 +73,8 @@ int run(const std::vector<std::string>& words) {
     }
     std::error_code gone;
     const std::filesystem::path cwd = std::filesystem::current_path(gone);
-    if (gone) return refuse({gone.value(), fmt::format("the working directory is gone: {}", gone.message())}, kUsageExit);
+    if (gone)
+        return refuse({gone.value(), fmt::format("the working directory is gone: {}", gone.message())}, kUsageExit);
     auto config = load_config(cwd, line->config);
     if (!config) return refuse(config.error(), kUsageExit);
     Settings settings = settle(*line, *config);

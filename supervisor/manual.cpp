@@ -320,8 +320,7 @@ std::string zsh_completion() {
         }
     }
     for (const std::string_view word : kPytestWords) lines += fmt::format("    '*{}[pytest]' \\\n", word);
-    return fmt::format("#compdef tach-supervisor\n_arguments -s \\\n{}    '*:path or node id:_files'\n",
-                       lines);
+    return fmt::format("#compdef tach-supervisor\n_arguments -s \\\n{}    '*:path or node id:_files'\n", lines);
 }
 
 }  // namespace tach::supervisor

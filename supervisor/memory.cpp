@@ -95,8 +95,8 @@ void Memory::parse(const std::string& text) try {
     const Json json = Json::parse(text);
     const auto version = json.at("version").get<std::int64_t>();
     if (version != kVersion) {
-        warn(fmt::format("{} has format {}, this tach knows {}: starting afresh", file_of(rootdir_).string(),
-                         version, kVersion));
+        warn(fmt::format("{} has format {}, this tach knows {}: starting afresh", file_of(rootdir_).string(), version,
+                         kVersion));
         return;
     }
     for (const auto& [file, tests] : json.at("durations").get_ref<const Json::object_t&>()) {
@@ -199,8 +199,7 @@ void Memory::forget_surplus() {
     if (entries.size() <= kMaxDurations) return;
     const auto first_kept = entries.begin() + static_cast<std::ptrdiff_t>(entries.size() - kMaxDurations);
     std::nth_element(entries.begin(), first_kept, entries.end(), [](const Entry& a, const Entry& b) {
-        return std::pair(a.duration->learned_now, a.duration->us) <
-               std::pair(b.duration->learned_now, b.duration->us);
+        return std::pair(a.duration->learned_now, a.duration->us) < std::pair(b.duration->learned_now, b.duration->us);
     });
     for (auto entry = entries.begin(); entry != first_kept; ++entry) {
         auto& tests = durations_.find(entry->file)->second;

@@ -15,8 +15,7 @@ namespace {
 
 // What pytest-xdist's --dist chooses from; `each`, which runs every test once per worker, has no counterpart
 // here.
-constexpr std::array<std::string_view, 6> kDistWords{"no",       "load",      "loadscope",
-                                                     "loadfile", "loadgroup", "worksteal"};
+constexpr std::array<std::string_view, 6> kDistWords{"no", "load", "loadscope", "loadfile", "loadgroup", "worksteal"};
 
 constexpr auto kOptions = std::to_array<Option>({
     {.name = "workers",
@@ -102,12 +101,10 @@ constexpr std::array<Heading, 3> kHeadings{{
 }};
 
 std::string help_line(const Option& option) {
-    const std::string letter =
-        option.letter != '\0' ? fmt::format("-{}, ", option.letter) : std::string(4, ' ');
+    const std::string letter = option.letter != '\0' ? fmt::format("-{}, ", option.letter) : std::string(4, ' ');
     const std::string argument = option.takes_value() ? fmt::format(" {}", option.argument) : std::string();
     const std::string initial = option.initial.empty() ? std::string() : fmt::format(" [{}]", option.initial);
-    return fmt::format("  {:<23} {}{}\n", fmt::format("{}--{}{}", letter, option.name, argument), option.help,
-                       initial);
+    return fmt::format("  {:<23} {}{}\n", fmt::format("{}--{}{}", letter, option.name, argument), option.help, initial);
 }
 
 }  // namespace
@@ -136,10 +133,10 @@ boost::program_options::options_description describe_options() {
     namespace po = boost::program_options;
     po::options_description description;
     for (const Option& option : kOptions) {
-        const po::value_semantic* value =
-            option.takes_value() ? static_cast<const po::value_semantic*>(
-                                       po::value<std::string>()->value_name(std::string(option.argument)))
-                                 : new po::untyped_value(true);  // owned by the description
+        const po::value_semantic* value = option.takes_value()
+                                              ? static_cast<const po::value_semantic*>(
+                                                    po::value<std::string>()->value_name(std::string(option.argument)))
+                                              : new po::untyped_value(true);  // owned by the description
         description.add(boost::make_shared<po::option_description>(std::string(option.name).c_str(), value,
                                                                    std::string(option.help).c_str()));
     }

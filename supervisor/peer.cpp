@@ -29,7 +29,8 @@ Result<Peer> Peer::create(Handover& handover) {
     return Peer(*std::move(channel), std::move(ours));
 }
 
-Result<void> Peer::fork(shm::Kind kind, std::uint32_t item, std::uint32_t a, std::uint32_t b, const Handover& handover) {
+Result<void> Peer::fork(shm::Kind kind, std::uint32_t item, std::uint32_t a, std::uint32_t b,
+                        const Handover& handover) {
     if (auto posted = post(kind, item, a, b); !posted) return posted;
     const std::byte packet{1};
     const std::array fds{handover.segment.get(), handover.wake_supervisor.get(), handover.wake_process.get(),
@@ -50,7 +51,8 @@ Result<bool> Peer::shake_hands() {
     const auto pid = base::pidfd_pid(packet->fds[0].get());
     if (!pid) return fail(pid.error());
     if (*pid != *packet->sender) {
-        return fail(base::protocol_error(fmt::format("handshake: process {} sent a pidfd of {}", *packet->sender, *pid)));
+        return fail(
+            base::protocol_error(fmt::format("handshake: process {} sent a pidfd of {}", *packet->sender, *pid)));
     }
     pidfd_ = std::move(packet->fds[0]);
     pid_ = *pid;
@@ -67,7 +69,9 @@ Result<void> Peer::post(shm::Kind kind, std::uint32_t item, std::uint32_t a, std
     return channel_.post(head, strings);
 }
 
-Result<void> Peer::pass_on(const shm::Message& message) { return channel_.post(message.head, message.strings); }
+Result<void> Peer::pass_on(const shm::Message& message) {
+    return channel_.post(message.head, message.strings);
+}
 
 void Peer::kill(int signal) const {
     if (pidfd_.valid()) static_cast<void>(base::send_signal(pidfd_.get(), signal));  // it may have ended meanwhile

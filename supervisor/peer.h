@@ -1,7 +1,7 @@
 #pragma once
 
-// One Python process as the supervisor sees it: its channel, the Unix socket over which descriptors travel, and, once it
-// has shaken hands, its pidfd. Owned by the Session; thread-bound.
+// One Python process as the supervisor sees it: its channel, the Unix socket over which descriptors travel, and, once
+// it has shaken hands, its pidfd. Owned by the Session; thread-bound.
 
 #include <sys/types.h>
 
@@ -31,8 +31,8 @@ class Peer {
     [[nodiscard]] base::Result<void> fork(shm::Kind kind, std::uint32_t item, std::uint32_t a, std::uint32_t b,
                                           const Handover& handover);
 
-    // Reads the handshake, if it is there: a pidfd, checked against the kernel's word of who sent it. False: not yet, or,
-    // with ended() true, never.
+    // Reads the handshake, if it is there: a pidfd, checked against the kernel's word of who sent it. False: not yet,
+    // or, with ended() true, never.
     [[nodiscard]] base::Result<bool> shake_hands();
     [[nodiscard]] bool ended() const { return ended_; }
 

@@ -97,8 +97,8 @@ void Printer::failure(std::string_view nodeid, Outcome outcome, std::string_view
     const std::size_t taken = word.size() + 1 + columns(subject) + kSeparator.size();
     const std::string_view reason = message.substr(0, message.find('\n'));
     // 31: red, as pytest has it.
-    std::string text = terminal.color ? fmt::format("\x1b[31m{}\x1b[0m {}", word, subject)
-                                      : fmt::format("{} {}", word, subject);
+    std::string text =
+        terminal.color ? fmt::format("\x1b[31m{}\x1b[0m {}", word, subject) : fmt::format("{} {}", word, subject);
     // The name is never cut, people copy it; the reason gets the rest of the line, if there is any.
     if (const unsigned width = lines_.width(); !reason.empty() && taken + kShortestReason <= width) {
         text += kSeparator;

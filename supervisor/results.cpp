@@ -9,8 +9,8 @@ namespace tach::supervisor {
 
 namespace {
 
-constexpr std::array<std::string_view, kOutcomes> kNames = {
-    "none", "passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "timeout", "other"};
+constexpr std::array<std::string_view, kOutcomes> kNames = {"none",    "passed",  "failed",  "error",   "skipped",
+                                                            "xfailed", "xpassed", "crashed", "timeout", "other"};
 
 std::size_t index(Outcome outcome) {
     return static_cast<std::size_t>(outcome);
@@ -20,8 +20,8 @@ std::size_t index(Outcome outcome) {
 // a category "crashed" must not be taken for the supervisor's.
 Outcome category_outcome(std::string_view category) {
     if (category.empty()) return Outcome::kNone;
-    for (auto outcome : {Outcome::kPassed, Outcome::kFailed, Outcome::kError, Outcome::kSkipped,
-                         Outcome::kXfailed, Outcome::kXpassed}) {
+    for (auto outcome : {Outcome::kPassed, Outcome::kFailed, Outcome::kError, Outcome::kSkipped, Outcome::kXfailed,
+                         Outcome::kXpassed}) {
         if (category == outcome_name(outcome)) return outcome;
     }
     return Outcome::kOther;
@@ -34,8 +34,7 @@ std::string_view report_outcome(const shm::Message& report) {
 }
 
 shm::Mode mode_of(std::uint32_t value) {
-    return value <= static_cast<std::uint32_t>(shm::Mode::kShared) ? static_cast<shm::Mode>(value)
-                                                                   : shm::Mode::kShared;
+    return value <= static_cast<std::uint32_t>(shm::Mode::kShared) ? static_cast<shm::Mode>(value) : shm::Mode::kShared;
 }
 
 void append_block(std::string& to, std::string_view text) {
@@ -48,8 +47,7 @@ std::string crash_message(const Crash& crash) {
     if (crash.timed_out) {
         return fmt::format("timed out after {:.1f} s", static_cast<double>(crash.duration_ns) / 1e9);
     }
-    if (crash.signal == 0)
-        return fmt::format("crashed: the process exited with status {}", crash.exit_status);
+    if (crash.signal == 0) return fmt::format("crashed: the process exited with status {}", crash.exit_status);
     const char* name = ::sigabbrev_np(crash.signal);
     if (name == nullptr) return fmt::format("crashed by signal {}", crash.signal);
     return fmt::format("crashed by signal {} (SIG{})", crash.signal, name);
@@ -91,9 +89,8 @@ void ItemResult::add_report(const shm::Message& report) {
         ++tally_[index(outcome)];
         last_ = outcome;
         // A rerun is a category of its own that neither failed nor was skipped: its last attempt decides.
-        const bool settled =
-            outcome == Outcome::kPassed ||
-            (outcome == Outcome::kOther && (flags & (shm::kReportFailed | shm::kReportSkipped)) == 0);
+        const bool settled = outcome == Outcome::kPassed ||
+                             (outcome == Outcome::kOther && (flags & (shm::kReportFailed | shm::kReportSkipped)) == 0);
         if (!settled && (flags & shm::kReportByMark) == 0) in_doubt_ = true;
     }
     add_text(report);
@@ -180,8 +177,7 @@ void ItemResult::add_to(Counts& counts) const {
     counts.xpassed += tally_[index(Outcome::kXpassed)];
 }
 
-Results::Results(std::size_t n, std::vector<std::string> nodeids)
-    : items_(n), nodeids_(std::move(nodeids)), end_(n) {
+Results::Results(std::size_t n, std::vector<std::string> nodeids) : items_(n), nodeids_(std::move(nodeids)), end_(n) {
     nodeids_.resize(n);
 }
 

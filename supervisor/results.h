@@ -86,8 +86,7 @@ class ItemResult {
 
     // The process died in this item. The item is finished; its reports so far do not count.
     void crash(const Crash& crash);
-    void add_crashed(
-        const shm::Message& crashed);  // kCrashed: the same, as the worker that watched it tells it
+    void add_crashed(const shm::Message& crashed);  // kCrashed: the same, as the worker that watched it tells it
 
     [[nodiscard]] Outcome outcome() const;
 

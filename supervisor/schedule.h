@@ -36,10 +36,9 @@ struct Run {
     std::uint32_t first = 0;
     std::uint32_t last = 0;  // one past
     std::uint32_t base = 0;
-    std::uint32_t flags = 0;  // shm::RunFlags; the schedule hands out 0
-    std::vector<std::uint32_t>
-        items;  // ascending; empty: everything in [first, last). Otherwise only these: others in
-                // between belong to another base or unit, or have run already
+    std::uint32_t flags = 0;           // shm::RunFlags; the schedule hands out 0
+    std::vector<std::uint32_t> items;  // ascending; empty: everything in [first, last). Otherwise only these: others in
+                                       // between belong to another base or unit, or have run already
 
     [[nodiscard]] bool contains(std::uint32_t item) const {
         if (items.empty()) return item >= first && item < last;

@@ -10,7 +10,8 @@ namespace {
 constexpr double kPassOverheadS = 0.05;
 // For a test that has no duration yet. A guess; most tests take less.
 constexpr double kUnknownTestS = 0.01;
-// Share of the budget that may go into finding what an order-dependent test needs: its verdict is known by then. A guess.
+// Share of the budget that may go into finding what an order-dependent test needs: its verdict is known by then. A
+// guess.
 constexpr double kSearchShare = 1.0 / 3;
 
 }  // namespace
@@ -18,7 +19,9 @@ constexpr double kSearchShare = 1.0 / 3;
 SecondOpinion::SecondOpinion(std::vector<std::uint32_t> modules, double budget_s)
     : modules_(std::move(modules)), budget_s_(budget_s), search_budget_s_(budget_s * kSearchShare) {}
 
-void SecondOpinion::doubt(std::uint32_t item, Outcome outcome) { doubts_[item] = Doubt{outcome}; }
+void SecondOpinion::doubt(std::uint32_t item, Outcome outcome) {
+    doubts_[item] = Doubt{outcome};
+}
 
 std::uint32_t SecondOpinion::module_start(std::uint32_t item) const {
     while (item > 0 && modules_[item - 1] == modules_[item]) --item;
@@ -46,8 +49,8 @@ std::optional<SecondOpinion::Pass> SecondOpinion::next(const Seconds& expected) 
     return next_search(expected);
 }
 
-// Modules one after the other; then one prefix for all that is left. What starts at the first item of the run is its own
-// prefix.
+// Modules one after the other; then one prefix for all that is left. What starts at the first item of the run is its
+// own prefix.
 std::optional<SecondOpinion::Pass> SecondOpinion::next_doubts(Stage stage, const Seconds& expected) {
     while (true) {
         const auto at = [stage](const auto& entry) { return entry.second.stage == stage; };
@@ -93,7 +96,8 @@ bool SecondOpinion::affordable(const Pass& pass, const Seconds& expected, double
 
 std::vector<std::uint32_t> SecondOpinion::half(const Search& search) {
     const auto middle = search.candidates.begin() + static_cast<std::ptrdiff_t>(search.candidates.size() / 2);
-    return search.second_half ? std::vector(middle, search.candidates.end()) : std::vector(search.candidates.begin(), middle);
+    return search.second_half ? std::vector(middle, search.candidates.end())
+                              : std::vector(search.candidates.begin(), middle);
 }
 
 void SecondOpinion::finished(const Pass& pass, const Seen& seen, const Isolated& isolated, double took_s) {
@@ -139,7 +143,8 @@ void SecondOpinion::judge_doubt(std::uint32_t item, std::uint32_t start, const S
 
 void SecondOpinion::search(std::uint32_t item, std::uint32_t start, Outcome wanted) {
     doubts_.erase(item);
-    const bool known = std::any_of(searches_.begin(), searches_.end(), [item](const Search& s) { return s.item == item; });
+    const bool known =
+        std::any_of(searches_.begin(), searches_.end(), [item](const Search& s) { return s.item == item; });
     if (known || !order_dependent_.insert(item).second) return;
     Search search{item, wanted, {}};
     if (item > start) search.candidates = make_pass(start, item - 1).items;
@@ -166,6 +171,8 @@ void SecondOpinion::settle(std::uint32_t item, Settled::Verdict verdict, std::ve
     settled_.push_back({item, verdict, std::move(needs)});
 }
 
-std::vector<SecondOpinion::Settled> SecondOpinion::take_settled() { return std::exchange(settled_, {}); }
+std::vector<SecondOpinion::Settled> SecondOpinion::take_settled() {
+    return std::exchange(settled_, {});
+}
 
 }  // namespace tach::supervisor

@@ -4,11 +4,11 @@
 // follows from it. Pure logic without clock or I/O, driven by the Session, which runs one Pass at a time with nothing
 // else running and tells what came of it.
 //
-// A doubtful test is run again with all of its module, one pass for all doubtful tests of a module; what that confirms is
-// run once more after the whole prefix of the run. A test whose outcome differs there is order-dependent, and so is one
-// that had passed and is skipped or expected to fail there (steps that give up after a failed one; a test that only fails
-// there is polluted, which is the Session's to tell). Further passes then halve the tests before it until those it needs
-// are found. All within a budget of seconds: what it does not reach stays unconfirmed.
+// A doubtful test is run again with all of its module, one pass for all doubtful tests of a module; what that confirms
+// is run once more after the whole prefix of the run. A test whose outcome differs there is order-dependent, and so is
+// one that had passed and is skipped or expected to fail there (steps that give up after a failed one; a test that only
+// fails there is polluted, which is the Session's to tell). Further passes then halve the tests before it until those
+// it needs are found. All within a budget of seconds: what it does not reach stays unconfirmed.
 
 #include <cstdint>
 #include <deque>

@@ -121,7 +121,8 @@ void Session::on_handshake(Id id) {
         return;
     }
     if (process->role != Role::kZygote) {
-        if (auto added = loop_->add(process->peer.pidfd(), EPOLLIN, [this, id](std::uint32_t) { on_ended(id); }); !added) {
+        if (auto added = loop_->add(process->peer.pidfd(), EPOLLIN, [this, id](std::uint32_t) { on_ended(id); });
+            !added) {
             return doom(id, added.error().what);
         }
     }
@@ -198,7 +199,8 @@ void Session::on_lifeline() {
         if (launched_->lifeline.valid()) loop_->remove(launched_->lifeline.get());
         if (stage_ == Stage::kSweeping || exit_code_) return loop_->stop();
         int status = 0;
-        if (::waitpid(launched_->keeper, &status, 0) == launched_->keeper && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+        if (::waitpid(launched_->keeper, &status, 0) == launched_->keeper && WIFEXITED(status) &&
+            WEXITSTATUS(status) != 0) {
             exit_code_ = WEXITSTATUS(status);  // it has said why
             return loop_->stop();
         }
@@ -239,8 +241,10 @@ void Session::on_interpreter_ended(int status) {
     const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
                                                 : fmt::format("exited with status {}", WEXITSTATUS(status));
     if (python_version_.empty()) {
-        failure_ = mistake(fmt::format("{}: {} before it ran tach's harness; is it a Python interpreter? (--python EXE)",
-                                       python_executable_, how)).value();
+        failure_ =
+            mistake(fmt::format("{}: {} before it ran tach's harness; is it a Python interpreter? (--python EXE)",
+                                python_executable_, how))
+                .value();
         return leave_now(kUsageExit);
     }
     if (completed_ > completed_at_restart_) restarts_ = 0;
@@ -337,7 +341,8 @@ void Session::stop_tests(const std::function<bool(const Process&)>& concerned, s
 void Session::show_progress(bool force) {
     const std::int64_t now = base::monotonic_ns();
     if (stage_ != Stage::kRunning || !announced_ || (!force && !printer_.due(now))) return;
-    Progress progress{.done = completed_, .total = cut_ ? *cut_ + 1 : items_.size(), .counts = results_.counts(), .running = {}};
+    Progress progress{
+        .done = completed_, .total = cut_ ? *cut_ + 1 : items_.size(), .counts = results_.counts(), .running = {}};
     progress.done = std::min(progress.done, progress.total);
     for (const auto& [id, process] : processes_) {
         if (process.state != State::kRunning && !(solo_ && id == zygote_)) continue;

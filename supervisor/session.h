@@ -39,7 +39,8 @@ namespace tach::supervisor {
 class Session {
   public:
     // `interactive`: tests may read the terminal, so they stay in its foreground process group.
-    Session(Settings settings, Home home, Interpreter interpreter, std::uint64_t seed, bool interactive, Printer& printer);
+    Session(Settings settings, Home home, Interpreter interpreter, std::uint64_t seed, bool interactive,
+            Printer& printer);
 
     // The exit code. An error is tach's own failure, with what is known of it, or a mistake (usage.h).
     [[nodiscard]] base::Result<int> run();
@@ -60,10 +61,10 @@ class Session {
         std::uint32_t pool = 0;    // workers: the base whose items it runs
         State state = State::kBooting;
         std::optional<Run> run;
-        bool opinion = false;  // runs a pass of a second opinion
-        bool shared = false;   // runs what is known to be order-dependent
-        bool live = false;     // a base that became the one worker of its live fixtures
-        bool replace = false;  // must not get another run
+        bool opinion = false;    // runs a pass of a second opinion
+        bool shared = false;     // runs what is known to be order-dependent
+        bool live = false;       // a base that became the one worker of its live fixtures
+        bool replace = false;    // must not get another run
         bool finishing = false;  // was told to finalise and end
         bool retired = false;    // and said that it has
     };
@@ -78,7 +79,7 @@ class Session {
         std::vector<std::string> session_fixtures;
         std::vector<shm::Message> messages;  // for the controller, until they are passed on
         bool started = false;
-        bool held_done = false;              // finished but for what its layer's end may add
+        bool held_done = false;  // finished but for what its layer's end may add
         bool complete = false;
     };
 
@@ -95,7 +96,15 @@ class Session {
         std::uint32_t opened_by = shm::kNoItem;  // the item whose session fixtures it sets up
     };
 
-    enum class Stage { kCollecting, kRunning, kClosingWorkers, kClosingBases, kClosingController, kClosingZygote, kSweeping };
+    enum class Stage {
+        kCollecting,
+        kRunning,
+        kClosingWorkers,
+        kClosingBases,
+        kClosingController,
+        kClosingZygote,
+        kSweeping
+    };
 
     // --- session.cpp: processes and their events
     base::Result<void> start_interpreter();

@@ -73,8 +73,11 @@ void Session::end_controller() {
     if (solo_) remember();
     const std::vector<std::string> lines = summary_lines();
     const std::vector<std::string_view> strings(lines.begin(), lines.end());
-    const auto reason = interrupted_ ? shm::EndReason::kInterrupted : cut_ ? shm::EndReason::kStopped : shm::EndReason::kComplete;
-    if (auto posted = reader->peer.post(Kind::kEnd, shm::kNoItem, static_cast<std::uint32_t>(reason), 0, strings); !posted) {
+    const auto reason = interrupted_ ? shm::EndReason::kInterrupted
+                        : cut_       ? shm::EndReason::kStopped
+                                     : shm::EndReason::kComplete;
+    if (auto posted = reader->peer.post(Kind::kEnd, shm::kNoItem, static_cast<std::uint32_t>(reason), 0, strings);
+        !posted) {
         fail_run(posted.error().what);
     }
 }
@@ -90,8 +93,8 @@ std::vector<std::string> Session::summary_lines() const {
         if (modes[mode] > 0) used += fmt::format("{}{} {}", used.empty() ? "" : ", ", modes[mode], kNames[mode]);
     }
     std::vector<std::string> lines;
-    lines.push_back(fmt::format("seed {}, {} worker{}, engine fork, modes: {}", plan_.seed, workers_, workers_ == 1 ? "" : "s",
-                                used.empty() ? "none" : used));
+    lines.push_back(fmt::format("seed {}, {} worker{}, engine fork, modes: {}", plan_.seed, workers_,
+                                workers_ == 1 ? "" : "s", used.empty() ? "none" : used));
     if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);
     std::vector<std::string> live;
     for (const auto& [item, why] : live_reasons_) {
@@ -99,16 +102,19 @@ std::vector<std::string> Session::summary_lines() const {
     }
     std::vector<std::string> noted;
     for (const std::uint32_t item : order_dependent_) {
-        if (item < results_.end()) noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
+        if (item < results_.end())
+            noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
     for (const std::uint32_t item : polluted_) {
-        if (item < results_.end()) noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
+        if (item < results_.end())
+            noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
     append_bounded(lines, std::move(live));
     append_bounded(lines, std::move(noted));
     if (unconfirmed_ > 0) {
-        lines.push_back(fmt::format("{} test{} without a second opinion in pytest's own order (second_opinion.budget_s)",
-                                    unconfirmed_, unconfirmed_ == 1 ? "" : "s"));
+        lines.push_back(
+            fmt::format("{} test{} without a second opinion in pytest's own order (second_opinion.budget_s)",
+                        unconfirmed_, unconfirmed_ == 1 ? "" : "s"));
     }
     return lines;
 }

@@ -43,7 +43,8 @@ void Session::handle(Id id, Message message) {
             }
             return;
         case Kind::kProblem:
-            if (process->role == Role::kWorker || process->role == Role::kBase) return doom(id, std::string(message.string(0)));
+            if (process->role == Role::kWorker || process->role == Role::kBase)
+                return doom(id, std::string(message.string(0)));
             return fail_run(std::string(message.string(0)));
         case Kind::kReaped:
             return reaped(message);
@@ -210,7 +211,8 @@ void Session::run_done(Id id, const Message& message) {
     const std::optional<Run> run = std::exchange(process.run, std::nullopt);
     if (process.opinion) return opinion_ended(id);
     if (message.head.b != 0) process.replace = true;
-    // Items that the worker was told not to start any more go back; whether they are still wanted is the schedule's word.
+    // Items that the worker was told not to start any more go back; whether they are still wanted is the schedule's
+    // word.
     if (run) requeue_unfinished(*run, false);
     pump();
 }
@@ -269,7 +271,8 @@ void Session::handle_item_message(Id id, Message message) {
 void Session::late_message(Id id, Message message) {
     Item& item = items_[message.head.item];
     if (processes_.at(id).finishing && message.kind() == Kind::kCrashed) {
-        const int status = message.head.a != 0 ? static_cast<int>(message.head.a) : static_cast<int>(message.head.b << 8U);
+        const int status =
+            message.head.a != 0 ? static_cast<int>(message.head.a) : static_cast<int>(message.head.b << 8U);
         return charge_finalisers(processes_.at(id), status);
     }
     const bool ends_session = message.kind() == Kind::kExit && !interrupted_;

@@ -12,7 +12,9 @@ namespace tach::supervisor {
 using shm::Kind;
 using shm::Role;
 
-bool Session::opinions_enabled() const { return settings_.second_opinion.value && !solo_ && !interrupted_; }
+bool Session::opinions_enabled() const {
+    return settings_.second_opinion.value && !solo_ && !interrupted_;
+}
 
 void Session::doubt(std::uint32_t item) {
     if (!opinion_key_.empty() && memory_) {
@@ -82,7 +84,8 @@ bool Session::give_opinions() {
     const std::uint32_t number = opinions_->passes();
     loop_->after(std::max<std::int64_t>(budget_ns, base::kNsPerSecond), [this, opinion = *id, number] {
         Process* late = find(opinion);
-        if (late != nullptr && opinions_->passes() == number) doom(opinion, "a second opinion took longer than its budget");
+        if (late != nullptr && opinions_->passes() == number)
+            doom(opinion, "a second opinion took longer than its budget");
     });
     const std::vector<std::uint32_t> items = pass_->items;
     start_run(*id, Run{items.front(), items.back() + 1, base, 0, items}, shm::kRunShared | shm::kRunRerun);
@@ -139,8 +142,10 @@ void Session::compare_with_pass() {
         }
         // Kept for when the search for what it needs is over.
         const bool replaces = unsettled_.contains(item) || (results_.at(item).outcome() == Outcome::kPassed && !fails);
-        if (replaces && items_[item].complete && outcome != results_.at(item).outcome() && !replacements_.contains(item)) {
-            replacements_.emplace(item, Replacement{std::move(opinion_items_.at(item).messages), opinion_results_.at(item)});
+        if (replaces && items_[item].complete && outcome != results_.at(item).outcome() &&
+            !replacements_.contains(item)) {
+            replacements_.emplace(item,
+                                  Replacement{std::move(opinion_items_.at(item).messages), opinion_results_.at(item)});
             unsettled_.insert(item);
         }
     }
@@ -152,7 +157,8 @@ void Session::apply_opinions() {
         ItemResult& result = results_.at(settled.item);
         switch (settled.verdict) {
             case SecondOpinion::Settled::Verdict::kConfirmed:
-                learn(settled.item, {.verdict = Opinion::Verdict::kConfirmed, .needs = {}, .alone = {}, .key = opinion_key_});
+                learn(settled.item,
+                      {.verdict = Opinion::Verdict::kConfirmed, .needs = {}, .alone = {}, .key = opinion_key_});
                 break;
             case SecondOpinion::Settled::Verdict::kUnconfirmed:
                 ++unconfirmed_;
@@ -186,10 +192,9 @@ void Session::become_order_dependent(const SecondOpinion::Settled& settled) {
 void Session::note_order_dependence(std::uint32_t item, const Opinion& opinion) {
     const std::vector<std::string>& needs = opinion.needs;
     results_.at(item).note =
-        needs.size() == 1
-            ? fmt::format("order-dependent: {} alone, needs {}", opinion.alone, needs.front())
-            : fmt::format("order-dependent: {} alone, needs some of the {} tests before it from {}", opinion.alone,
-                          needs.size(), needs.empty() ? "the start" : needs.front());
+        needs.size() == 1 ? fmt::format("order-dependent: {} alone, needs {}", opinion.alone, needs.front())
+                          : fmt::format("order-dependent: {} alone, needs some of the {} tests before it from {}",
+                                        opinion.alone, needs.size(), needs.empty() ? "the start" : needs.front());
     order_dependent_.push_back(item);
 }
 

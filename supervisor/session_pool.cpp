@@ -146,7 +146,8 @@ void Session::start_run(Id id, Run run, std::uint32_t flags) {
     const std::uint32_t first = run.first;
     const std::uint32_t last = run.last;
     process.run = std::move(run);
-    if (auto posted = process.peer.post(Kind::kRun, first, last, flags, strings); !posted) doom(id, posted.error().what);
+    if (auto posted = process.peer.post(Kind::kRun, first, last, flags, strings); !posted)
+        doom(id, posted.error().what);
 }
 
 std::size_t Session::live_workers() const {
@@ -196,18 +197,18 @@ void Session::fork_workers() {
     const auto base = schedule_->next_base();
     if (!base || places == 0 || !ensure_base(*base)) return;
     const auto wanted = std::min<std::size_t>(places, schedule_->remaining());
-    const auto booting = static_cast<std::size_t>(std::count_if(processes_.begin(), processes_.end(), [](const auto& entry) {
-        return entry.second.role == Role::kWorker && entry.second.state == State::kBooting;
-    }));
+    const auto booting =
+        static_cast<std::size_t>(std::count_if(processes_.begin(), processes_.end(), [](const auto& entry) {
+            return entry.second.role == Role::kWorker && entry.second.state == State::kBooting;
+        }));
     for (std::size_t i = booting; i < wanted; ++i) {
         if (!fork_worker(*base, false)) return;
     }
 }
 
 bool Session::has_shared_worker() const {
-    return std::any_of(processes_.begin(), processes_.end(), [](const auto& entry) {
-        return entry.second.shared && entry.second.state != State::kEnded;
-    });
+    return std::any_of(processes_.begin(), processes_.end(),
+                       [](const auto& entry) { return entry.second.shared && entry.second.state != State::kEnded; });
 }
 
 // A worker with the lowest free number; `attempt` tells its temporary directory from those of its predecessors.
@@ -236,7 +237,8 @@ bool Session::fork_worker(std::uint32_t base, bool shared) {
 void Session::take_live(std::uint32_t number) {
     std::vector<std::uint32_t> items = items_of_live(number);
     std::vector<std::uint32_t> both;
-    std::set_intersection(items.begin(), items.end(), shared_items_.begin(), shared_items_.end(), std::back_inserter(both));
+    std::set_intersection(items.begin(), items.end(), shared_items_.begin(), shared_items_.end(),
+                          std::back_inserter(both));
     if (!both.empty()) {
         // What is order-dependent across them must share their process as well.
         std::vector<std::uint32_t> all;
@@ -246,7 +248,8 @@ void Session::take_live(std::uint32_t number) {
     }
     schedule_->take(items);
     for (const std::uint32_t item : items) opinions_->exclude(item);
-    // A later base that was to be opened by one of them has nothing of its own left: whoever shared it was taken as well.
+    // A later base that was to be opened by one of them has nothing of its own left: whoever shared it was taken as
+    // well.
     for (std::uint32_t b = number + 1; b < bases_.size(); ++b) {
         if (std::binary_search(items.begin(), items.end(), bases_[b].opened_by)) bases_[b].state = BaseState::kGone;
     }
@@ -378,7 +381,8 @@ void Session::worker_died(const Process& ended, std::optional<int> status) {
 void Session::charge_unknown(const Process& ended, std::optional<int> status) {
     if (schedule_->is_one_group(*ended.run)) {
         const std::vector<std::uint32_t> mine = ended.run->all();
-        const auto first = std::find_if(mine.begin(), mine.end(), [this](std::uint32_t i) { return !items_[i].complete; });
+        const auto first =
+            std::find_if(mine.begin(), mine.end(), [this](std::uint32_t i) { return !items_[i].complete; });
         if (first != mine.end()) charge_death(ended, *first, status);
     }
     requeue_unfinished(*ended.run, true);
@@ -497,7 +501,8 @@ void Session::set_limits() {
     std::uint32_t limit = cut_ ? *cut_ + 2 : 0;
     if (interrupted_) limit = 1;
     for (auto& [id, process] : processes_) {
-        process.peer.channel().orders().limit.store(process.opinion && !interrupted_ ? 0 : limit, std::memory_order_relaxed);
+        process.peer.channel().orders().limit.store(process.opinion && !interrupted_ ? 0 : limit,
+                                                    std::memory_order_relaxed);
     }
 }
 

@@ -28,6 +28,8 @@ shm::Message stored_message(const shm::MessageHead& head, std::initializer_list<
     return store(head, std::span(strings.begin(), strings.size()));
 }
 
-shm::Message copy_of(const shm::Message& message) { return store(message.head, message.strings); }
+shm::Message copy_of(const shm::Message& message) {
+    return store(message.head, message.strings);
+}
 
 }  // namespace tach::supervisor

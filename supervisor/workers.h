@@ -22,8 +22,7 @@ struct Workers {
 };
 
 // What a wrong value's error text asks for.
-inline constexpr std::string_view kWorkersWanted =
-    "a number of workers up to 1024, auto (cores) or logical (CPUs)";
+inline constexpr std::string_view kWorkersWanted = "a number of workers up to 1024, auto (cores) or logical (CPUs)";
 
 std::optional<Workers> workers_of(std::int64_t count);  // 0 is xdist's "no distribution": one worker
 std::optional<Workers> workers_of(std::string_view text);

@@ -47,7 +47,8 @@ std::string link_of(int fd) {
     return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
 }
 
-// Memory devices: major 1 is null, zero, full, random and urandom, see the kernel's Documentation/admin-guide/devices.txt.
+// Memory devices: major 1 is null, zero, full, random and urandom, see the kernel's
+// Documentation/admin-guide/devices.txt.
 bool is_memory_device(const struct stat& status) {
     return S_ISCHR(status.st_mode) && major(status.st_rdev) == 1;
 }

@@ -2,10 +2,10 @@
 
 // The guard: what of a Python process's state lives in the kernel, beside its memory, and so is not rewound with it.
 //
-// Runs inside the user's interpreter, driven by the harness: mark() when a state is known to be good, findings() to hear
-// what has come since that cannot be copied or rewound (a live layer), save_offsets() and restore_offsets() around a
-// forked test, which shares its parent's open files and so moves their offsets. Reads /proc/self; what cannot be read is
-// reported as a finding, since unknown state must not be taken for good state. Not thread-safe.
+// Runs inside the user's interpreter, driven by the harness: mark() when a state is known to be good, findings() to
+// hear what has come since that cannot be copied or rewound (a live layer), save_offsets() and restore_offsets() around
+// a forked test, which shares its parent's open files and so moves their offsets. Reads /proc/self; what cannot be read
+// is reported as a finding, since unknown state must not be taken for good state. Not thread-safe.
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -30,8 +30,8 @@ class Guard {
     void mark();
     [[nodiscard]] std::vector<Finding> findings() const;
 
-    // Gives this process its own open file, at the same offset, behind every read-only regular descriptor: a fork shares
-    // them with its siblings, which read at the same time.
+    // Gives this process its own open file, at the same offset, behind every read-only regular descriptor: a fork
+    // shares them with its siblings, which read at the same time.
     static void unshare_read_only_files();
 
     // Whether a file on disk is open for writing.

@@ -59,8 +59,10 @@ class Keeper {
           interpreter_(interpreter) {}
 
     Result<void> run() {
-        if (auto added = loop_.add(lifeline_.get(), EPOLLIN, [this](std::uint32_t) { on_lifeline(); }); !added) return added;
-        if (auto added = loop_.add(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }); !added) return added;
+        if (auto added = loop_.add(lifeline_.get(), EPOLLIN, [this](std::uint32_t) { on_lifeline(); }); !added)
+            return added;
+        if (auto added = loop_.add(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }); !added)
+            return added;
         return loop_.run();
     }
 

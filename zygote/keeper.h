@@ -21,7 +21,7 @@ namespace tach::zygote {
 struct KeeperNews {
     enum class Tag : std::uint32_t {
         kInterpreterEnded = 1,  // value: wait status of the first interpreter process
-        kSwept = 2,             // value: how many processes were still there when the supervisor closed its writing side
+        kSwept = 2,  // value: how many processes were still there when the supervisor closed its writing side
     };
     std::uint32_t tag;
     std::int32_t value;
@@ -31,7 +31,7 @@ static_assert(sizeof(KeeperNews) == 8);
 struct KeeperOptions {
     base::UniqueFd lifeline;
     bool own_group = true;  // a process group of its own, so that the terminal's signals reach the supervisor alone
-    std::vector<std::string> environment;  // NAME=VALUE, set if NAME is not set
+    std::vector<std::string> environment;   // NAME=VALUE, set if NAME is not set
     std::vector<base::UniqueFd> inherited;  // descriptors that the interpreter gets under the same numbers
     std::vector<std::string> command;       // the interpreter and its arguments
 };

@@ -85,10 +85,8 @@ PyObject* attach(PyObject*, PyObject* args) {
 
 PyObject* send_message(const MessageHead& head, const std::vector<std::string_view>& strings) {
     tl::expected<tach::shm::Sent, Error> sent = tach::shm::Sent::kSent;
-    Py_BEGIN_ALLOW_THREADS
-    sent = line->channel.send(head, strings);
-    Py_END_ALLOW_THREADS
-    if (!sent) return raise(sent.error());
+    Py_BEGIN_ALLOW_THREADS sent = line->channel.send(head, strings);
+    Py_END_ALLOW_THREADS if (!sent) return raise(sent.error());
     return PyBool_FromLong(*sent == tach::shm::Sent::kSent ? 1 : 0);
 }
 
@@ -159,10 +157,8 @@ PyObject* receive(PyObject*, PyObject* args) {
     if (PyArg_ParseTuple(args, "i", &timeout_ms) == 0 || !attached()) return nullptr;
     auto message = line->channel.receive();
     if (message && !*message) {
-        Py_BEGIN_ALLOW_THREADS
-        static_cast<void>(line->channel.wait(timeout_ms));
-        Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals() != 0) return nullptr;
+        Py_BEGIN_ALLOW_THREADS static_cast<void>(line->channel.wait(timeout_ms));
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() != 0) return nullptr;
         message = line->channel.receive();
     }
     if (!message) return raise(message.error());
@@ -174,10 +170,8 @@ PyObject* receive(PyObject*, PyObject* args) {
 PyObject* receive_fds(PyObject*, PyObject*) {
     if (!attached()) return nullptr;
     tl::expected<tach::base::Packet, Error> packet;
-    Py_BEGIN_ALLOW_THREADS
-    packet = tach::base::receive_packet(line->socket.get(), 4);
-    Py_END_ALLOW_THREADS
-    if (!packet) return raise(packet.error());
+    Py_BEGIN_ALLOW_THREADS packet = tach::base::receive_packet(line->socket.get(), 4);
+    Py_END_ALLOW_THREADS if (!packet) return raise(packet.error());
     if (packet->fds.size() != 4) return raise(tach::base::protocol_error("the supervisor sent no descriptors"));
     return Py_BuildValue("(iiii)", packet->fds[0].release(), packet->fds[1].release(), packet->fds[2].release(),
                          packet->fds[3].release());
@@ -194,7 +188,8 @@ PyObject* is_producer(PyObject*, PyObject*) {
     return PyBool_FromLong(line->channel.is_producer() ? 1 : 0);
 }
 
-// SIGKILL for this process when its parent ends. The parent may have ended before the call: then it is too late to hear.
+// SIGKILL for this process when its parent ends. The parent may have ended before the call: then it is too late to
+// hear.
 PyObject* die_with_parent(PyObject*, PyObject* args) {
     int parent = 0;
     if (PyArg_ParseTuple(args, "i", &parent) == 0) return nullptr;
@@ -267,8 +262,8 @@ PyObject* leave_verdict(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
-// (whether `pid` ended on purpose, whether it asks for the session's end). The parent has waited for it, which orders all
-// it wrote before this.
+// (whether `pid` ended on purpose, whether it asks for the session's end). The parent has waited for it, which orders
+// all it wrote before this.
 PyObject* take_verdict(PyObject*, PyObject* args) {
     int pid = 0;
     if (PyArg_ParseTuple(args, "i", &pid) == 0 || !attached()) return nullptr;
@@ -285,7 +280,9 @@ PyObject* may_run(PyObject*, PyObject* args) {
     return PyBool_FromLong(limit == 0 || item + 1 < limit ? 1 : 0);
 }
 
-PyObject* monotonic_ns(PyObject*, PyObject*) { return PyLong_FromLongLong(tach::base::monotonic_ns()); }
+PyObject* monotonic_ns(PyObject*, PyObject*) {
+    return PyLong_FromLongLong(tach::base::monotonic_ns());
+}
 
 // Moves a descriptor to a high number; the old one is closed.
 PyObject* raise_descriptor(PyObject*, PyObject* args) {
@@ -384,7 +381,8 @@ constexpr Constant constant(const char* name, Enum value) {
     return {name, static_cast<std::uint32_t>(value)};
 }
 
-constexpr Constant kConstants[] = {  // NOLINT(cppcoreguidelines-avoid-c-arrays)
+constexpr Constant kConstants[] = {
+    // NOLINT(cppcoreguidelines-avoid-c-arrays)
     {"NO_ITEM", tach::shm::kNoItem},
     constant("KIND_FORK_CONTROLLER", Kind::kForkController),
     constant("KIND_FORK_WORKER", Kind::kForkWorker),

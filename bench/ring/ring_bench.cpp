@@ -170,8 +170,7 @@ void print(const char* work, const char* unit, Figures channel, Figures socket, 
                channel.values.back());
     fmt::print("{:<12} socket  {:>12.2f} {} ({:.2f} to {:.2f})\n", "", theirs, unit, socket.values.front(),
                socket.values.back());
-    fmt::print("{:<12} the channel is {:.2f} times as fast\n", "",
-               more_is_better ? ours / theirs : theirs / ours);
+    fmt::print("{:<12} the channel is {:.2f} times as fast\n", "", more_is_better ? ours / theirs : theirs / ours);
 }
 
 }  // namespace

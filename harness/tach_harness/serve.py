@@ -98,7 +98,9 @@ class Server:
         factory = getattr(self.session.config, "_tmp_path_factory", None)
         if factory is None:
             return
-        if any(p.flags & native.ITEM_DYNAMIC or BASETEMP_FIXTURES & set(fixture_closure(p.item)) for p in self.plan.items):
+        if any(
+            p.flags & native.ITEM_DYNAMIC or BASETEMP_FIXTURES & set(fixture_closure(p.item)) for p in self.plan.items
+        ):
             factory.getbasetemp()
 
     @staticmethod

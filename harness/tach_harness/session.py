@@ -52,7 +52,11 @@ class TachPlugin:
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Take xdist's `-n` of addopts as ours, before xdist acts on it."""
         option = config.option
-        if getattr(option, "numprocesses", None) or getattr(option, "dist", "no") != "no" or getattr(option, "tx", None):
+        if (
+            getattr(option, "numprocesses", None)
+            or getattr(option, "dist", "no") != "no"
+            or getattr(option, "tx", None)
+        ):
             self.wanted_workers = int(getattr(option, "numprocesses", 0) or 0) or len(getattr(option, "tx", None) or [])
             option.numprocesses, option.dist, option.tx = None, "no", []
             if hasattr(option, "maxprocesses"):

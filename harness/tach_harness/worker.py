@@ -137,7 +137,9 @@ class Worker:
             index = indices[position]
             unit = self.plan.items[index].unit
             length = 1
-            while unit and position + length < len(indices) and self.plan.items[indices[position + length]].unit == unit:
+            while (
+                unit and position + length < len(indices) and self.plan.items[indices[position + length]].unit == unit
+            ):
                 length += 1
             chunk = indices[position : position + length]
             if self.plan.items[index].flags & native.ITEM_OWN_WORKER:

@@ -169,8 +169,7 @@ TEST_CASE("signals arrive as events") {
     ::kill(::getpid(), SIGUSR2);
     base::EventLoop loop = make_loop();
     std::optional<int> seen;
-    REQUIRE(
-        loop.add(fd->get(), EPOLLIN, [&](std::uint32_t) { seen = base::read_signal(fd->get()).value(); }));
+    REQUIRE(loop.add(fd->get(), EPOLLIN, [&](std::uint32_t) { seen = base::read_signal(fd->get()).value(); }));
     REQUIRE(loop.run_once(1000));
     CHECK(seen == SIGUSR2);
     sigset_t set;

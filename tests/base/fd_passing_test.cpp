@@ -160,8 +160,8 @@ TEST_CASE("the sender refuses empty packets and too many descriptors") {
 TEST_CASE("the kernel vouches for the sender's pid when asked to") {
     const Pair pair = make_pair();
     REQUIRE(base::enable_credentials(pair.right.get()));
-    const pid_t child = tests::fork_child(
-        [&] { return base::send_packet(pair.left.get(), bytes_of("x"), std::array{0}) ? 0 : 1; });
+    const pid_t child =
+        tests::fork_child([&] { return base::send_packet(pair.left.get(), bytes_of("x"), std::array{0}) ? 0 : 1; });
     const auto packet = base::receive_packet(pair.right.get());
     REQUIRE(packet);
     CHECK(packet->sender == child);

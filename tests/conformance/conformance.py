@@ -68,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             everything = ",".join(load_suites())
             command.add_argument("--suites", default=QUICK_SUITES if name == "quick" else everything)
         if name in ("all", "quick"):
-            command.add_argument(
-                "--jobs", type=int, default=0, help="combinations at once (default: one a core)"
-            )
+            command.add_argument("--jobs", type=int, default=0, help="combinations at once (default: one a core)")
             command.add_argument("--own", default="", metavar="PART", help="only our own cases so named")
         if name == "compare":
             command.add_argument("project", type=Path)
@@ -147,9 +145,7 @@ def _quick(options: argparse.Namespace, args: list[str]) -> int:
     return _run(options, args, own, ends)
 
 
-def _run(
-    options: argparse.Namespace, args: list[str], own: list[Combination], real: list[tuple[Python, str]]
-) -> int:
+def _run(options: argparse.Namespace, args: list[str], own: list[Combination], real: list[tuple[Python, str]]) -> int:
     jobs = options.jobs or os.cpu_count() or 1
     settings = Settings(_tach(options), options.cache.resolve(), jobs, not options.no_replay, tuple(args))
     suites = select_suites(list(filter(None, options.suites.split(","))))

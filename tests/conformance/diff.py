@@ -34,12 +34,8 @@ def _case_differences(pytest: Run, tach: Run) -> Iterator[Difference]:
 
 def _id_differences(expected: list[str], actual: list[str], prefix: str) -> Iterator[Difference]:
     known, told = set(expected), set(actual)
-    yield from (
-        Difference(prefix + "MISSING", name, "present", "absent") for name in expected if name not in told
-    )
-    yield from (
-        Difference(prefix + "EXTRA", name, "absent", "present") for name in actual if name not in known
-    )
+    yield from (Difference(prefix + "MISSING", name, "present", "absent") for name in expected if name not in told)
+    yield from (Difference(prefix + "EXTRA", name, "absent", "present") for name in actual if name not in known)
     common = [name for name in expected if name in told], [name for name in actual if name in known]
     for place, (ours, theirs) in enumerate(zip(*common)):
         if ours != theirs:
@@ -100,18 +96,12 @@ def _junit_differences(pytest: list[JunitCase] | None, tach: list[JunitCase] | N
         for part in sorted(case.parts.keys() | theirs.keys()):
             a, b = case.parts.get(part, "absent"), theirs.get(part, "absent")
             if a != b:
-                yield Difference(
-                    "JUNIT", key, f"{part} {first_difference(a, b)[0]}", first_difference(a, b)[1]
-                )
+                yield Difference("JUNIT", key, f"{part} {first_difference(a, b)[0]}", first_difference(a, b)[1])
 
 
 def error_lines(output: str) -> list[str]:
     """Return the lines of a terminal output that state errors: what a user must find under either runner."""
-    return [
-        line.rstrip()
-        for line in output.splitlines()
-        if line.startswith(("E  ", "ERROR", "!!!", "INTERNALERROR"))
-    ]
+    return [line.rstrip() for line in output.splitlines() if line.startswith(("E  ", "ERROR", "!!!", "INTERNALERROR"))]
 
 
 def output_differences(pytest: str, tach: str) -> Iterator[Difference]:

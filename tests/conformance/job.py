@@ -125,9 +125,7 @@ class Comparison:
         return compare(expected, actual)
 
     def _explained(self, reference: Run, subject: Run) -> Run:
-        corrected, self.verdict.polluted = explain(
-            reference, subject, self._probe, self.job.pollution_seconds
-        )
+        corrected, self.verdict.polluted = explain(reference, subject, self._probe, self.job.pollution_seconds)
         return corrected
 
     def _probe(self, nodeids: list[str]) -> Run:
@@ -142,9 +140,7 @@ class Comparison:
         """Keep the differences that pytest does not also have with itself; the others are listed apart."""
         again = self.session([self.pytest] * len(self.job.steps))
         if len(again) == 1:
-            again[0] = _with_cases_of(
-                again[0], references[0], [victim.nodeid for victim in self.verdict.polluted]
-            )
+            again[0] = _with_cases_of(again[0], references[0], [victim.nodeid for victim in self.verdict.polluted])
         noise = {(d.kind, d.nodeid) for d in self._compare_steps("", references, again)}
         self.verdict.unstable = [d for d in found if (d.kind.removeprefix("REPLAY-"), d.nodeid) in noise]
         return [d for d in found if (d.kind.removeprefix("REPLAY-"), d.nodeid) not in noise]

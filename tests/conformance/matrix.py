@@ -69,22 +69,12 @@ class Combination:
 def own_combinations(pairs: Iterable[tuple[Python, str]], only: str = "") -> list[Combination]:
     """Return all cases of our own suite that are meant for each pair."""
     cases = [case for case in load_cases() if only in case.name]
-    return [
-        Combination(case, python, pytest)
-        for python, pytest in pairs
-        for case in cases
-        if case.runs_on(pytest)
-    ]
+    return [Combination(case, python, pytest) for python, pytest in pairs for case in cases if case.runs_on(pytest)]
 
 
 def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]]) -> list[Combination]:
     """Return the suites of real projects on each pair."""
-    return [
-        Combination(suite, python, pytest)
-        for python, pytest in pairs
-        for suite in suites
-        if suite.runs_on(pytest)
-    ]
+    return [Combination(suite, python, pytest) for python, pytest in pairs for suite in suites if suite.runs_on(pytest)]
 
 
 def run_all(combinations: list[Combination], settings: Settings, say: Say) -> int:

@@ -59,9 +59,7 @@ def _passed(case: Case) -> bool:
 
 def _candidates(reference: Run, subject: Run) -> list[tuple[int, Case]]:
     passing = {case.nodeid for case in subject.cases if case.outcome == "passed"}
-    return [
-        (n, case) for n, case in enumerate(reference.cases) if not _passed(case) and case.nodeid in passing
-    ]
+    return [(n, case) for n, case in enumerate(reference.cases) if not _passed(case) and case.nodeid in passing]
 
 
 def find_polluter(victim: str, earlier: list[str], probe: Probe, deadline: float) -> str | None:

@@ -112,9 +112,7 @@ def _outcome(categories: list[str | None]) -> str:
 def _reason(reports: list[dict[str, Any]]) -> str:
     for report in reports:
         if report["category"] in ("skipped", "xfailed", "xpassed"):
-            return plain_reason(
-                report["wasxfail"] if report["wasxfail"] is not None else report["skip"] or ""
-            )
+            return plain_reason(report["wasxfail"] if report["wasxfail"] is not None else report["skip"] or "")
     return ""
 
 

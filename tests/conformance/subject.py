@@ -39,9 +39,7 @@ def run_tach(space: Workspace, tach: Tach, python: Path, args: Sequence[str], ti
     space.clear_recordings()
     argv = tach.command(python, "--format", "json", "--junit-xml", str(space.junit), *JUNIT_OPTIONS, *args)
     done = run(argv, space.project, space.env(record=False), timeout)
-    result = Run(
-        done.exit_code, events=space.read_events(), output=done.stderr, junit=read_junit(space.junit)
-    )
+    result = Run(done.exit_code, events=space.read_events(), output=done.stderr, junit=read_junit(space.junit))
     if done.timed_out:
         result.problems.append(f"did not end within {done.duration:.0f} s")
     try:

@@ -174,9 +174,7 @@ class Report:
 class Run:
     """A run that is under way."""
 
-    def __init__(
-        self, command: list[str], cwd: Path, env: dict[str, str], terminal: bool = False, **how: Any
-    ) -> None:
+    def __init__(self, command: list[str], cwd: Path, env: dict[str, str], terminal: bool = False, **how: Any) -> None:
         self.mark = uuid.uuid4().hex
         self._chunks: list[bytes] = []
         self._error_chunks: list[bytes] = []
@@ -199,9 +197,7 @@ class Run:
         def control() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, preexec_fn=control, **how
-        )
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, preexec_fn=control, **how)
         os.close(slave)
         self._collect(self.master, self._chunks)
 
@@ -284,15 +280,11 @@ class Project:
         file = self.path / name
         return file.read_text().splitlines() if file.exists() else []
 
-    def start(
-        self, *words: str, env: dict[str, str] | None = None, terminal: bool = False, **how: Any
-    ) -> Run:
+    def start(self, *words: str, env: dict[str, str] | None = None, terminal: bool = False, **how: Any) -> Run:
         command = [str(SUPERVISOR), "--python", self.python, *words]
         return Run(command, how.pop("cwd", self.path), clean_environment(**(env or {})), terminal, **how)
 
-    def tach(
-        self, *words: str, env: dict[str, str] | None = None, timeout: float = TIMEOUT_S, **how: Any
-    ) -> Result:
+    def tach(self, *words: str, env: dict[str, str] | None = None, timeout: float = TIMEOUT_S, **how: Any) -> Result:
         return self.start(*words, env=env, **how).finish(timeout)
 
     def terminal(self, *words: str, env: dict[str, str] | None = None) -> Result:

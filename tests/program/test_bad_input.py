@@ -35,9 +35,7 @@ def python_too_old() -> str | None:
 def errors_of(result: Result) -> list[str]:
     """What pytest said on stderr, without the name of its program and the call stack down to it."""
     return [
-        line
-        for line in result.err.splitlines()
-        if not line.startswith((" ", "ERROR: usage:", "Traceback", "__main__"))
+        line for line in result.err.splitlines() if not line.startswith((" ", "ERROR: usage:", "Traceback", "__main__"))
     ]
 
 
@@ -85,9 +83,7 @@ SUITES = {
     "duplicate parameter": {
         "test_it.py": "import pytest\n@pytest.mark.parametrize('a', [1])\n@pytest.mark.parametrize('a', [2])\ndef test_a(a): pass\n"
     },
-    "unknown parameter": {
-        "test_it.py": "import pytest\n@pytest.mark.parametrize('b', [1])\ndef test_a(): pass\n"
-    },
+    "unknown parameter": {"test_it.py": "import pytest\n@pytest.mark.parametrize('b', [1])\ndef test_a(): pass\n"},
     "unknown plugin": {
         "conftest.py": "pytest_plugins = ['nothing_like_it']\n",
         "test_it.py": "def test_a(): pass\n",
@@ -155,9 +151,7 @@ def test_an_interpreter_that_does_not_exist(project: Project) -> None:
     one_line(Project(project.path, "/nonexistent/python").tach(), 4, "/nonexistent/python")
 
 
-@pytest.mark.parametrize(
-    "content", ["#!/bin/sh\nexit 0\n", "#!/bin/sh\necho hello; exit 3\n", "not a program\n"]
-)
+@pytest.mark.parametrize("content", ["#!/bin/sh\nexit 0\n", "#!/bin/sh\necho hello; exit 3\n", "not a program\n"])
 def test_something_that_is_not_python(project: Project, content: str) -> None:
     fake = project.write("fake", content)
     fake.chmod(0o755)

@@ -92,11 +92,7 @@ def test_no_cache_provider(suite: Project) -> None:
 
 def test_a_spoilt_memory_is_as_good_as_none(suite: Project) -> None:
     run(suite, "tach", failing="1").expect(1)
-    spoilt = [
-        file
-        for file in suite.path.rglob("*")
-        if file.is_file() and "tach" in str(file.relative_to(suite.path))
-    ]
+    spoilt = [file for file in suite.path.rglob("*") if file.is_file() and "tach" in str(file.relative_to(suite.path))]
     assert spoilt
     for file in spoilt:
         file.write_bytes(b"\x00{[nonsense" * 100)

@@ -79,11 +79,7 @@ def test_third(wide):
 def output_sections(lines: list[str]) -> list[str]:
     start = next(i for i, line in enumerate(lines) if "= FAILURES =" in line)
     end = next(i for i, line in enumerate(lines) if "short test summary" in line)
-    return [
-        line
-        for line in lines[start:end]
-        if line and not line.startswith(("tach", "seed", "-" * 36 + "  tach"))
-    ]
+    return [line for line in lines[start:end] if line and not line.startswith(("tach", "seed", "-" * 36 + "  tach"))]
 
 
 @pytest.mark.parametrize("capture", ["fd", "sys", "tee-sys"])
@@ -109,9 +105,7 @@ def test_output_passes_through(project: Project, words: list[str]) -> None:
 
 
 def test_no_capture_passes_a_subprocess_through(project: Project) -> None:
-    project.write(
-        "test_it.py", "import subprocess\ndef test_a(): subprocess.run(['echo', 'from', 'a child'])\n"
-    )
+    project.write("test_it.py", "import subprocess\ndef test_a(): subprocess.run(['echo', 'from', 'a child'])\n")
     assert "from a child" in project.tach("-s").expect(0, passed=1).out
 
 

@@ -168,8 +168,6 @@ def test_a_crash_is_run_once(project: Project) -> None:
 
 
 def test_no_core_signal_name_is_lost(project: Project) -> None:
-    project.write(
-        "test_it.py", "import os, signal\ndef test_dies(): os.kill(os.getpid(), signal.SIGRTMIN + 3)\n"
-    )
+    project.write("test_it.py", "import os, signal\ndef test_dies(): os.kill(os.getpid(), signal.SIGRTMIN + 3)\n")
     report = project.json().expect(1, crashed=1)
     assert str(int(signal.SIGRTMIN) + 3) in report.test("::test_dies")["message"]

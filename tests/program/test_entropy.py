@@ -97,10 +97,7 @@ def test_a_hash_seed_of_the_user_is_kept(project: Project) -> None:
         "test_it.py",
         "import os\ndef test_a():\n    assert os.environ['PYTHONHASHSEED'] == '5'\n    print(hash('x'))\n",
     )
-    seen = {
-        project.json(env={"PYTHONHASHSEED": "5"}).expect(0, passed=1).test("::test_a")["stdout"]
-        for _ in range(2)
-    }
+    seen = {project.json(env={"PYTHONHASHSEED": "5"}).expect(0, passed=1).test("::test_a")["stdout"] for _ in range(2)}
     assert len(seen) == 1
 
 

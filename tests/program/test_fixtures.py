@@ -90,9 +90,7 @@ def test_the_order_with_one_worker_is_pytests(wide_suite: Project) -> None:
     orders = []
     for run in (wide_suite.pytest, lambda: wide_suite.tach("-n", "1")):
         run().expect(0)
-        orders.append(
-            [(what, scope, name) for what, scope, _, name in take_log(wide_suite) if scope != "session"]
-        )
+        orders.append([(what, scope, name) for what, scope, _, name in take_log(wide_suite) if scope != "session"])
     assert orders[1] == orders[0]
 
 
@@ -259,9 +257,7 @@ class TestUnit(unittest.TestCase):
 
 
 def test_overriding_fixtures(project: Project) -> None:
-    project.write(
-        "conftest.py", "import pytest\n@pytest.fixture(scope='session')\ndef value(): return ['session']\n"
-    )
+    project.write("conftest.py", "import pytest\n@pytest.fixture(scope='session')\ndef value(): return ['session']\n")
     project.write(
         "test_it.py",
         """

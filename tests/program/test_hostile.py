@@ -66,8 +66,7 @@ HOSTILE = {
     ),
     "aborts": ("os.abort()", {"crashed"}),
     "overflows the C stack": (
-        "import ctypes, sys\nsys.setrecursionlimit(10**6)\n"
-        "f = ctypes.CFUNCTYPE(None)(lambda: f())\nf()",
+        "import ctypes, sys\nsys.setrecursionlimit(10**6)\n" "f = ctypes.CFUNCTYPE(None)(lambda: f())\nf()",
         {"crashed", "failed"},
     ),
     "recurses without end": ("def f(): f()\nf()", {"failed"}),
@@ -91,7 +90,10 @@ HOSTILE = {
         "import os\nos._exit = os.waitpid = os.fork = os.getpid = None",
         {"passed", "crashed", "error"},
     ),
-    "breaks builtins": ("import builtins\nbuiltins.len = builtins.isinstance = None", {"passed", "crashed", "error", "failed"}),
+    "breaks builtins": (
+        "import builtins\nbuiltins.len = builtins.isinstance = None",
+        {"passed", "crashed", "error", "failed"},
+    ),
     "closes sys.stdout": ("import sys; sys.stdout.close(); sys.stderr.close()", {"passed", "error", "failed"}),
     "drops its privileges": ("os.geteuid() == 0 and os.setresuid(65534, 65534, 65534)", {"passed", "error"}),
     "scribbles over the shared segment": (

@@ -57,7 +57,9 @@ def test_a_prefix_that_was_moved_works(installed: Path, project: Project) -> Non
 def test_a_symbolic_link_to_it_works(installed: Path, project: Project) -> None:
     (project / "tach").symlink_to(installed / "bin" / "tach-supervisor")
     project.write("test_it.py", "def test_a(): pass\n")
-    Run([str(project / "tach"), "--python", sys.executable], project.path, clean_environment()).finish().expect(0, passed=1)
+    Run([str(project / "tach"), "--python", sys.executable], project.path, clean_environment()).finish().expect(
+        0, passed=1
+    )
 
 
 def test_the_man_page_is_there(installed: Path) -> None:

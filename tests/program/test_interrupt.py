@@ -104,9 +104,7 @@ def test_a_test_that_ignores_the_interrupt_is_killed_after_a_while(project: Proj
 
 
 def test_during_collection(project: Project) -> None:
-    project.write(
-        "test_it.py", "import time\nopen('collecting', 'w').close()\ntime.sleep(1000)\ndef test_a(): pass\n"
-    )
+    project.write("test_it.py", "import time\nopen('collecting', 'w').close()\ntime.sleep(1000)\ndef test_a(): pass\n")
     run = project.start()
     run.wait_for((project / "collecting").exists)
     run.signal(signal.SIGINT)
@@ -136,8 +134,6 @@ def test_keyboard_interrupt_in_a_test(project: Project) -> None:
 
 
 def test_pytest_exit_in_a_test(project: Project) -> None:
-    project.write(
-        "test_it.py", "import pytest\ndef test_a(): pass\ndef test_b(): pytest.exit('that is all')\n"
-    )
+    project.write("test_it.py", "import pytest\ndef test_a(): pass\ndef test_b(): pytest.exit('that is all')\n")
     result = project.tach().expect(2, passed=1)
     assert "that is all" in result.out

@@ -23,11 +23,19 @@ STATES = {
         "f.cache_info().currsize",
         "f()",
     ),
-    "environment": ("import os", "os.environ.get('ODD'), 'HOME' in os.environ", "os.environ['ODD'] = 'x'; os.environ.pop('HOME', 0)"),
+    "environment": (
+        "import os",
+        "os.environ.get('ODD'), 'HOME' in os.environ",
+        "os.environ['ODD'] = 'x'; os.environ.pop('HOME', 0)",
+    ),
     "C environment": ("import os, ctypes", "ctypes.CDLL(None).getenv(b'ODD_C')", "os.putenv('ODD_C', 'x')"),
     "working directory": ("import os", "os.getcwd()", "os.chdir('/')"),
     "sys.path": ("import sys", "list(sys.path)", "sys.path.insert(0, '/odd'); sys.path.pop()"),
-    "sys.modules": ("import sys", "'wave' in sys.modules, 'json' in sys.modules", "import wave; sys.modules.pop('json', 0)"),
+    "sys.modules": (
+        "import sys",
+        "'wave' in sys.modules, 'json' in sys.modules",
+        "import wave; sys.modules.pop('json', 0)",
+    ),
     "module attributes": ("import json", "json.dumps(1)", "json.dumps = lambda _: 'odd'"),
     "meta path": ("import sys", "len(sys.meta_path)", "sys.meta_path.append(object())"),
     "sys.argv": ("import sys", "list(sys.argv)", "sys.argv.append('odd')"),
@@ -37,30 +45,90 @@ STATES = {
     "switch interval": ("import sys", "sys.getswitchinterval()", "sys.setswitchinterval(0.5)"),
     "trace function": ("import sys", "sys.getprofile()", "sys.setprofile(lambda *_: None)"),
     "warnings filters": ("import warnings", "len(warnings.filters)", "warnings.simplefilter('error', ImportWarning)"),
-    "logging handlers": ("import logging", "len(logging.getLogger('odd').handlers)", "logging.getLogger('odd').addHandler(logging.NullHandler())"),
-    "logging level": ("import logging", "logging.getLogger().level, logging.root.manager.disable", "logging.getLogger().setLevel(1); logging.disable(50)"),
-    "signal handlers": ("import signal", "signal.getsignal(signal.SIGUSR1)", "signal.signal(signal.SIGUSR1, lambda *_: None)"),
-    "blocked signals": ("import signal", "signal.pthread_sigmask(0, [])", "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])"),
+    "logging handlers": (
+        "import logging",
+        "len(logging.getLogger('odd').handlers)",
+        "logging.getLogger('odd').addHandler(logging.NullHandler())",
+    ),
+    "logging level": (
+        "import logging",
+        "logging.getLogger().level, logging.root.manager.disable",
+        "logging.getLogger().setLevel(1); logging.disable(50)",
+    ),
+    "signal handlers": (
+        "import signal",
+        "signal.getsignal(signal.SIGUSR1)",
+        "signal.signal(signal.SIGUSR1, lambda *_: None)",
+    ),
+    "blocked signals": (
+        "import signal",
+        "signal.pthread_sigmask(0, [])",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])",
+    ),
     "alarms": ("import signal", "signal.getitimer(signal.ITIMER_REAL)", "signal.alarm(1000)"),
     "umask": ("import os", "[os.umask(0o022)] and os.umask(0o022)", "os.umask(0o077)"),
-    "resource limits": ("import resource", "resource.getrlimit(resource.RLIMIT_NOFILE)", "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))"),
+    "resource limits": (
+        "import resource",
+        "resource.getrlimit(resource.RLIMIT_NOFILE)",
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))",
+    ),
     "niceness": ("import os", "os.nice(0)", "os.nice(1)"),
     "affinity": ("import os", "os.sched_getaffinity(0)", "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"),
-    "open descriptors": ("import os", "len(os.listdir('/proc/self/fd'))", "os.open('/dev/null', os.O_RDONLY); os.pipe()"),
+    "open descriptors": (
+        "import os",
+        "len(os.listdir('/proc/self/fd'))",
+        "os.open('/dev/null', os.O_RDONLY); os.pipe()",
+    ),
     "a descriptor's offset": ("file = open(__file__, 'rb', buffering=0)", "file.tell()", "file.read(3)"),
     "a closed file": ("file = open(__file__)", "file.closed", "file.close()"),
-    "threads": ("import threading, time", "threading.active_count()", "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()"),
-    "children": ("import os, subprocess", "open(f'/proc/self/task/{os.getpid()}/children').read()", "subprocess.Popen(['sleep', '1000'])"),
-    "locale": ("import locale", "locale.setlocale(locale.LC_ALL)", "locale.setlocale(locale.LC_ALL, 'C.UTF-8' if 'UTF' not in locale.setlocale(locale.LC_ALL) else 'C')"),
+    "threads": (
+        "import threading, time",
+        "threading.active_count()",
+        "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()",
+    ),
+    "children": (
+        "import os, subprocess",
+        "open(f'/proc/self/task/{os.getpid()}/children').read()",
+        "subprocess.Popen(['sleep', '1000'])",
+    ),
+    "locale": (
+        "import locale",
+        "locale.setlocale(locale.LC_ALL)",
+        "locale.setlocale(locale.LC_ALL, 'C.UTF-8' if 'UTF' not in locale.setlocale(locale.LC_ALL) else 'C')",
+    ),
     "time zone": ("import os, time", "time.tzname, os.environ.get('TZ')", "os.environ['TZ'] = 'XYZ-3'; time.tzset()"),
     "garbage collector": ("import gc", "gc.isenabled(), gc.get_threshold()", "gc.disable(); gc.set_threshold(1, 2, 3)"),
     "decimal context": ("import decimal", "decimal.getcontext().prec", "decimal.getcontext().prec = 3"),
-    "context variables": ("import contextvars\nvar = contextvars.ContextVar('odd', default=0)", "var.get()", "var.set(1)"),
-    "event loop policy": ("import asyncio", "asyncio.events._get_running_loop()", "asyncio.events._set_running_loop(object())"),
-    "codecs' errors": ("import codecs", "codecs.lookup_error('strict') is codecs.strict_errors", "codecs.register_error('strict', codecs.ignore_errors)"),
-    "random's state": ("import random", "isinstance(random.random(), float)", "random.seed(1); random.random = lambda: 1"),
-    "frozen clock": ("import time", "time.time() > 1e9, time.monotonic() >= 0", "time.time = lambda: 0; time.monotonic = lambda: -1; time.perf_counter = lambda: -1"),
-    "a mapping": ("import mmap\nmapping = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)", "mapping[0]", "mapping[0] = 1"),
+    "context variables": (
+        "import contextvars\nvar = contextvars.ContextVar('odd', default=0)",
+        "var.get()",
+        "var.set(1)",
+    ),
+    "event loop policy": (
+        "import asyncio",
+        "asyncio.events._get_running_loop()",
+        "asyncio.events._set_running_loop(object())",
+    ),
+    "codecs' errors": (
+        "import codecs",
+        "codecs.lookup_error('strict') is codecs.strict_errors",
+        "codecs.register_error('strict', codecs.ignore_errors)",
+    ),
+    "random's state": (
+        "import random",
+        "isinstance(random.random(), float)",
+        "random.seed(1); random.random = lambda: 1",
+    ),
+    "frozen clock": (
+        "import time",
+        "time.time() > 1e9, time.monotonic() >= 0",
+        "time.time = lambda: 0; time.monotonic = lambda: -1; time.perf_counter = lambda: -1",
+    ),
+    "a mapping": (
+        "import mmap\nmapping = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)",
+        "mapping[0]",
+        "mapping[0] = 1",
+    ),
     "C memory": ("import ctypes\nbuffer = ctypes.create_string_buffer(8)", "buffer.raw", "ctypes.memset(buffer, 1, 8)"),
 }
 
@@ -87,7 +155,11 @@ def test_pairs(project: Project, under: str) -> None:
             f"    assert look() is not None\n"
         )
     report = project.json("--strict-isolation", "-n", "2")
-    different = [f"{test['nodeid']}: {test['outcome']}: {test['message']}" for test in report.tests if test["outcome"] != "passed"]
+    different = [
+        f"{test['nodeid']}: {test['outcome']}: {test['message']}"
+        for test in report.tests
+        if test["outcome"] != "passed"
+    ]
     assert different == []
     report.expect(0, passed=3 * len(STATES))
     assert {test["mode"] for test in report.tests} == {"fork"}
@@ -142,7 +214,9 @@ def test_a_pending_alarm_does_not_hit_the_next_test(project: Project) -> None:
 
 
 def test_a_frozen_clock_skews_no_duration(project: Project) -> None:
-    project.write("test_it.py", "import time\ndef test_a(): time.time = time.perf_counter = lambda: 1e12\ndef test_b(): pass\n")
+    project.write(
+        "test_it.py", "import time\ndef test_a(): time.time = time.perf_counter = lambda: 1e12\ndef test_b(): pass\n"
+    )
     report = project.json().expect(0, passed=2)
     assert all(test["duration_s"] < 60 for test in report.tests)
 

@@ -41,9 +41,7 @@ def test_nothing_is_left(project: Project, mode: str) -> None:
     segments = shared_segments()
     run = project.start("--mode", mode, "-n", "2")
     run.wait_for((project / "running").exists)
-    run.wait_for(
-        lambda: [pid for pid in processes_of(run.mark) if command_line(pid).startswith("sleep 1000")]
-    )
+    run.wait_for(lambda: [pid for pid in processes_of(run.mark) if command_line(pid).startswith("sleep 1000")])
     run.signal(signal.SIGKILL)
     run.process.wait()
     wait_until(lambda: not processes_of(run.mark), SWEEP_S)

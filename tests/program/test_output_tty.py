@@ -84,9 +84,7 @@ def test_pdb_has_the_terminal(project: Project) -> None:
 
 
 def test_breakpoint_has_the_terminal_with_pdb(project: Project) -> None:
-    project.write(
-        "test_it.py", "def test_a():\n    secret = 6 * 7\n    breakpoint()\n    assert secret == 42\n"
-    )
+    project.write("test_it.py", "def test_a():\n    secret = 6 * 7\n    breakpoint()\n    assert secret == 42\n")
     run = project.start("--pdb", env={"TERM": "xterm"}, terminal=True)
     run.wait_for(lambda: "(Pdb)" in run.output)
     run.type(b"p secret + 1000\n")

@@ -25,7 +25,9 @@ def test_safe_path_keeps_the_scripts_off_sys_path(project: Project) -> None:
 
 
 @pytest.mark.parametrize("overriding", ["db", "other, db"])
-def test_a_function_fixture_that_overrides_a_session_fixture_is_set_up_per_test(project: Project, overriding: str) -> None:
+def test_a_function_fixture_that_overrides_a_session_fixture_is_set_up_per_test(
+    project: Project, overriding: str
+) -> None:
     project.write(
         "conftest.py",
         """
@@ -147,7 +149,9 @@ def test_system_exit_while_collecting_ends_as_under_pytest(project: Project, fil
 
 
 def test_a_reader_that_went_away_changes_no_verdict(project: Project) -> None:
-    project.write("test_it.py", "import pytest\n@pytest.mark.parametrize('n', range(50))\ndef test_it(n): assert n != 40\n")
+    project.write(
+        "test_it.py", "import pytest\n@pytest.mark.parametrize('n', range(50))\ndef test_it(n): assert n != 40\n"
+    )
     command = f"({SUPERVISOR} --python {sys.executable} -v; echo $? >code) | head -n 3"
     env = clean_environment(**{MARKER: "reader"})
     subprocess.run(["sh", "-c", command], cwd=project.path, env=env, check=True, capture_output=True, timeout=60)

@@ -18,7 +18,9 @@ def test_fills(): cache["key"] = "value"
 def test_between(): pass
 def test_uses(): assert cache["key"] == "value"
 """
-REALLY_FAILS = "def test_fine(): pass\ndef test_fails():\n    with open('runs', 'a') as f: f.write('x\\n')\n    assert False\n"
+REALLY_FAILS = (
+    "def test_fine(): pass\ndef test_fails():\n    with open('runs', 'a') as f: f.write('x\\n')\n    assert False\n"
+)
 
 
 def test_an_order_dependent_class(project: Project) -> None:
@@ -34,17 +36,13 @@ def test_an_order_dependent_class(project: Project) -> None:
 def test_a_module_cache(project: Project) -> None:
     project.write("test_it.py", MODULE)
     result = project.tach().expect(0, passed=3)
-    assert (
-        "test_it.py::test_uses: order-dependent: failed alone, needs test_it.py::test_fills" in result.lines
-    )
+    assert "test_it.py::test_uses: order-dependent: failed alone, needs test_it.py::test_fills" in result.lines
 
 
 def test_the_prefix_of_the_run(project: Project) -> None:
     project.write("store.py", "values = []\n")
     project.write("pytest.ini", "[pytest]\npythonpath = .\n")
-    project.write(
-        "test_a.py", "import store\ndef test_plain(): pass\ndef test_fills(): store.values.append(1)\n"
-    )
+    project.write("test_a.py", "import store\ndef test_plain(): pass\ndef test_fills(): store.values.append(1)\n")
     project.write("test_b.py", "def test_plain(): pass\n")
     project.write("test_c.py", "import store\ndef test_uses(): assert store.values == [1]\n")
     project.pytest().expect(0, passed=4)
@@ -143,9 +141,7 @@ def test_no_budget_leaves_it_unconfirmed(project: Project) -> None:
 
 
 def test_never_for_crashes(project: Project) -> None:
-    project.write(
-        "test_it.py", "import os\ndef test_dies():\n    open('runs', 'a').write('x\\n')\n    os._exit(1)\n"
-    )
+    project.write("test_it.py", "import os\ndef test_dies():\n    open('runs', 'a').write('x\\n')\n    os._exit(1)\n")
     project.tach().expect(1, crashed=1)
     assert project.log("runs") == ["x"]
 

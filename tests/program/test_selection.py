@@ -115,9 +115,7 @@ def test_stops_at_the_first_failures_in_collection_order(
 
 
 def test_options_in_addopts_have_their_meaning(suite: Project) -> None:
-    suite.write(
-        "pytest.ini", "[pytest]\naddopts = -k plain --strict-markers\nmarkers =\n    slow: takes long\n"
-    )
+    suite.write("pytest.ini", "[pytest]\naddopts = -k plain --strict-markers\nmarkers =\n    slow: takes long\n")
     suite.tach().expect(0, passed=2, deselected=7)
 
 

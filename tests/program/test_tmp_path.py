@@ -52,9 +52,9 @@ def test_a_given_basetemp(project: Project) -> None:
     project.write("test_it.py", "def test_a(tmp_path): (tmp_path / 'file').write_text('x')\n")
     for _ in range(2):
         project.tach("--basetemp=here", "-n", "1").expect(0, passed=1)
-    assert [
-        str(f.relative_to(project / "here")).split("/")[-2:] for f in (project / "here").rglob("file")
-    ] == [["test_a0", "file"]]
+    assert [str(f.relative_to(project / "here")).split("/")[-2:] for f in (project / "here").rglob("file")] == [
+        ["test_a0", "file"]
+    ]
 
 
 @pytest.mark.parametrize("policy", ["all", "failed", "none"])

@@ -110,8 +110,7 @@ TEST_CASE("a message many times the ring goes through in chunks, while the super
     for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 31 >> 3);
     const std::array<std::string_view, 2> strings{large, "end"};
     std::atomic<bool> sent = false;
-    std::thread process(
-        [&] { sent = ends.process.send(head_of(Kind::kDone), strings).value() == Sent::kSent; });
+    std::thread process([&] { sent = ends.process.send(head_of(Kind::kDone), strings).value() == Sent::kSent; });
     std::optional<shm::Message> message;
     while (!message) {
         if (base::wait_readable(ends.supervisor.wake_fd(), 10) == base::Waited::kReadable) {
@@ -125,8 +124,7 @@ TEST_CASE("a message many times the ring goes through in chunks, while the super
     CHECK(message->string(1) == "end");
 }
 
-TEST_CASE(
-    "a message larger than the ring is refused by try_send, one that fits an empty ring exactly is not") {
+TEST_CASE("a message larger than the ring is refused by try_send, one that fits an empty ring exactly is not") {
     Ends ends = make_ends();
     // What sixteen largest chunks and their heads would take is just above the ring; fifteen leave room for a
     // rest.
@@ -307,9 +305,7 @@ TEST_CASE("parent and forked tests take turns in one event ring") {
     }
     while (auto message = ends.supervisor.receive().value()) {
         CHECK(message->head.item == next / 5);
-        CHECK(message->kind() == (next % 5 == 0   ? Kind::kStarted
-                                  : next % 5 == 4 ? Kind::kDone
-                                                  : Kind::kReport));
+        CHECK(message->kind() == (next % 5 == 0 ? Kind::kStarted : next % 5 == 4 ? Kind::kDone : Kind::kReport));
         ++next;
     }
     CHECK(next == 100);
@@ -351,8 +347,8 @@ TEST_CASE("a flood of chunks that complete nothing does not hold the supervisor"
             if (!slot || !*slot) continue;
             const auto bytes = std::as_bytes(std::span(&head, 1));
             std::copy_n(bytes.begin(), (*slot)->first.size(), (*slot)->first.begin());
-            std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>((*slot)->first.size()),
-                        (*slot)->second.size(), (*slot)->second.begin());
+            std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>((*slot)->first.size()), (*slot)->second.size(),
+                        (*slot)->second.begin());
             (void)writer.commit(shm::kFirstChunk);
         }
     });

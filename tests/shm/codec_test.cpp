@@ -126,16 +126,13 @@ TEST_CASE("the assembler calls nonsense by name") {
     CHECK(error_of(assembler, 0, all) == "message: continued before it began");
     CHECK(error_of(assembler, kLastChunk, all) == "message: continued before it began");
     const std::string sum = "message: chunks do not add up to its size";
-    CHECK(error_of(assembler, kFirstChunk, all) == sum);         // complete, but not the last
-    CHECK(error_of(assembler, kWhole, all.first(45)) == sum);    // the last, but not complete
-    CHECK(error_of(assembler, kWhole, tampered(36, 4)) == sum);  // more than it said
-    CHECK(error_of(assembler, 0, all) ==
-          "message: continued before it began");  // an error closes the message
+    CHECK(error_of(assembler, kFirstChunk, all) == sum);                         // complete, but not the last
+    CHECK(error_of(assembler, kWhole, all.first(45)) == sum);                    // the last, but not complete
+    CHECK(error_of(assembler, kWhole, tampered(36, 4)) == sum);                  // more than it said
+    CHECK(error_of(assembler, 0, all) == "message: continued before it began");  // an error closes the message
 
-    CHECK(error_of(assembler, kWhole, tampered(36, shm::kMaxMessageBytes + 1)) ==
-          "message: size out of bounds");
-    CHECK(error_of(assembler, kWhole, tampered(32, shm::kMaxMessageStrings + 1)) ==
-          "message: size out of bounds");
+    CHECK(error_of(assembler, kWhole, tampered(36, shm::kMaxMessageBytes + 1)) == "message: size out of bounds");
+    CHECK(error_of(assembler, kWhole, tampered(32, shm::kMaxMessageStrings + 1)) == "message: size out of bounds");
     CHECK(error_of(assembler, kWhole, tampered(0, 2U << 16)) ==
           "message: version 2 where this tach speaks " + std::to_string(shm::kMessageVersion));
     CHECK(error_of(assembler, kWhole, tampered(32, 2)) == "message: strings cut short");

@@ -18,8 +18,7 @@
 namespace tach::tests {
 
 // Cuts a message into chunks of at most `chunk` bytes; stops when the ring is full.
-inline void push_message(shm::RingWriter& writer, std::span<const std::string_view> strings,
-                         std::size_t chunk) {
+inline void push_message(shm::RingWriter& writer, std::span<const std::string_view> strings, std::size_t chunk) {
     auto message = shm::Outgoing::of({.kind = 98, .item = 1}, strings);
     require(message.has_value());
     for (std::uint32_t tag = shm::kFirstChunk; message->left() != 0; tag = 0) {

@@ -82,8 +82,7 @@ inline int run_hostile_input(std::span<const std::uint8_t> input) {
     std::uint64_t words[kFuzzWords / sizeof(std::uint64_t)]{};
     std::memcpy(words, input.data(), std::min(input.size(), kFuzzWords));
     const auto data = input.subspan(std::min(input.size(), kFuzzWords));
-    if (!data.empty())
-        std::memcpy(ring.memory().data.data(), data.data(), std::min(data.size(), kFuzzCapacity));
+    if (!data.empty()) std::memcpy(ring.memory().data.data(), data.data(), std::min(data.size(), kFuzzCapacity));
     const auto reset = [&] {
         ring.control().head.store(words[0], std::memory_order_relaxed);
         ring.control().tail.store(words[1], std::memory_order_relaxed);

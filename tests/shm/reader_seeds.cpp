@@ -19,8 +19,7 @@ int main(int argc, char** argv) {
             const auto input = tach::tests::valid_input(offset, 5, chunk);
             std::ofstream file(directory / ("ring-" + std::to_string(offset) + "-" + std::to_string(chunk)),
                                std::ios::binary);
-            file.write(reinterpret_cast<const char*>(input.data()),
-                       static_cast<std::streamsize>(input.size()));
+            file.write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
             if (!file) {
                 std::cerr << "cannot write to " << directory << '\n';
                 return 1;

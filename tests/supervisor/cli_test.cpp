@@ -32,20 +32,17 @@ Workers count(std::uint32_t number) {
 TEST_CASE("words that are not tach's reach pytest untouched and in order") {
     const Words words = GENERATE(
         Words{}, Words{"tests/test_a.py::test_b[x-1]", "-k", "not slow", "-x", "--maxfail=3", "tests"},
-        Words{"-p", "no:cacheprovider", "-o", "xfail_strict=true", "-c", "other.ini", "-W",
-              "error::UserWarning"},
+        Words{"-p", "no:cacheprovider", "-o", "xfail_strict=true", "-c", "other.ini", "-W", "error::UserWarning"},
         Words{"--plugin-option", "value", "--flag", "-Fn4", "-qqx", "-"},
         Words{"", " ", "a b", "--k=v=w", "--=", "-k="},
-        Words{"--collect-only", "--co", "--fixtures", "--markers", "--pdb", "--trace", "-s", "--capture",
-              "no"},
+        Words{"--collect-only", "--co", "--fixtures", "--markers", "--pdb", "--trace", "-s", "--capture", "no"},
         Words{"--junit-xml", "out.xml", "--junitxml=out.xml"}, Words{"--workersx", "4", "--se", "1", "--lis"},
         Words{"@arguments.txt"});
     CHECK(parsed(words).pytest_args == words);
 }
 
 TEST_CASE("tach's options are taken out from between pytest's") {
-    const CommandLine line =
-        parsed({"-x", "--mode", "shared", "tests", "--seed=7", "-k", "a", "--list", "-v"});
+    const CommandLine line = parsed({"-x", "--mode", "shared", "tests", "--seed=7", "-k", "a", "--list", "-v"});
     CHECK(line.pytest_args == Words{"-x", "tests", "-k", "a", "-v"});
     CHECK(line.mode == Mode::kShared);
     CHECK(line.seed == 7);
@@ -53,9 +50,9 @@ TEST_CASE("tach's options are taken out from between pytest's") {
 }
 
 TEST_CASE("every option of tach is read") {
-    const CommandLine line = parsed({"-n", "3", "--mode", "fork", "--engine", "fork", "--strict-isolation",
-                                     "--no-second-opinion", "--seed", "9223372036854775807", "--python", "py",
-                                     "--config", "c.toml", "--list", "--format", "json"});
+    const CommandLine line =
+        parsed({"-n", "3", "--mode", "fork", "--engine", "fork", "--strict-isolation", "--no-second-opinion", "--seed",
+                "9223372036854775807", "--python", "py", "--config", "c.toml", "--list", "--format", "json"});
     CHECK(line.workers == count(3));
     CHECK(line.mode == Mode::kFork);
     CHECK(line.engine == Engine::kFork);
@@ -79,11 +76,11 @@ TEST_CASE("an option that was not given is empty") {
 }
 
 TEST_CASE("the value of a pytest option is never read as an option of tach") {
-    const Words words = GENERATE(
-        Words{"-k", "--list"}, Words{"-m", "-n"}, Words{"-k", "-n 4"}, Words{"-xk", "-n4"},
-        Words{"--rootdir", "--mode"}, Words{"--tb", "--seed"}, Words{"--deselect", "-h"},
-        Words{"--log-level", "--help"}, Words{"-p", "--version"}, Words{"-W", "-V"}, Words{"-o", "--color"},
-        Words{"-kn4"}, Words{"-rn"}, Words{"-k"}, Words{"--tb"}, Words{"--cov-report", "--format"});
+    const Words words =
+        GENERATE(Words{"-k", "--list"}, Words{"-m", "-n"}, Words{"-k", "-n 4"}, Words{"-xk", "-n4"},
+                 Words{"--rootdir", "--mode"}, Words{"--tb", "--seed"}, Words{"--deselect", "-h"},
+                 Words{"--log-level", "--help"}, Words{"-p", "--version"}, Words{"-W", "-V"}, Words{"-o", "--color"},
+                 Words{"-kn4"}, Words{"-rn"}, Words{"-k"}, Words{"--tb"}, Words{"--cov-report", "--format"});
     CHECK(parsed(words).pytest_args == words);
 }
 
@@ -104,13 +101,10 @@ TEST_CASE("an option whose value is optional does not take one of tach's options
 
 TEST_CASE("words that an option of tach kept apart stay apart") {
     CHECK(parsed({"--cov", "-n4", "tests"}).pytest_args == Words{"--cov", "-pmark", "tests"});
-    CHECK(parsed({"--plugin", "a", "-n", "4", "tests"}).pytest_args ==
-          Words{"--plugin", "a", "-pmark", "tests"});
-    CHECK(parsed({"-Fx", "--list", "--seed=1", "tests", "b"}).pytest_args ==
-          Words{"-Fx", "-pmark", "tests", "b"});
-    for (const Words& before :
-         {Words{"--lf"}, Words{"-xq"}, Words{"--tb", "short"}, Words{"--cov=a"}, Words{"-ka"},
-          Words{"--cov", "a"}, Words{"tests"}, Words{"--cov", "-x"}, Words{"-rA"}}) {
+    CHECK(parsed({"--plugin", "a", "-n", "4", "tests"}).pytest_args == Words{"--plugin", "a", "-pmark", "tests"});
+    CHECK(parsed({"-Fx", "--list", "--seed=1", "tests", "b"}).pytest_args == Words{"-Fx", "-pmark", "tests", "b"});
+    for (const Words& before : {Words{"--lf"}, Words{"-xq"}, Words{"--tb", "short"}, Words{"--cov=a"}, Words{"-ka"},
+                                Words{"--cov", "a"}, Words{"tests"}, Words{"--cov", "-x"}, Words{"-rA"}}) {
         Words words = before;
         Words expected = before;
         words.insert(words.end(), {"-n", "4", "tests"});
@@ -163,16 +157,14 @@ TEST_CASE("every option has a --tach- spelling") {
     for (const Option& option : own_options()) {
         if (option.shared_with_pytest) continue;
         Words words{"--tach-" + std::string(option.name)};
-        if (option.takes_value())
-            words.push_back(option.words.empty() ? "1" : std::string(option.words.front()));
+        if (option.takes_value()) words.push_back(option.words.empty() ? "1" : std::string(option.words.front()));
         INFO(words.front());
         CHECK(parsed(words).pytest_args.empty());
     }
 }
 
 TEST_CASE("--pytest- hands to pytest what tach would take") {
-    const CommandLine line =
-        parsed({"--pytest-seed", "3", "--pytest-list", "--pytest-mode=a", "--pytest-help"});
+    const CommandLine line = parsed({"--pytest-seed", "3", "--pytest-list", "--pytest-mode=a", "--pytest-help"});
     CHECK(line.pytest_args == Words{"--seed", "3", "--list", "--mode=a", "--help"});
     CHECK_FALSE(line.seed);
     CHECK_FALSE(line.help);
@@ -192,8 +184,7 @@ TEST_CASE("help and version end the reading") {
 }
 
 TEST_CASE("a mistake is one line with the option, the value and what to do") {
-    CHECK(refused({"-n", "four"}) ==
-          "-n four: give a number of workers up to 1024, auto (cores) or logical (CPUs)");
+    CHECK(refused({"-n", "four"}) == "-n four: give a number of workers up to 1024, auto (cores) or logical (CPUs)");
     CHECK(refused({"--workers=-1"}).rfind("--workers -1: give ", 0) == 0);
     CHECK(refused({"-n1025"}).rfind("-n 1025: give ", 0) == 0);
     CHECK(refused({"-n4x"}).rfind("-n 4x: give ", 0) == 0);

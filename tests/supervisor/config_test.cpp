@@ -88,8 +88,7 @@ TEST_CASE("an unknown key is named with its place and the nearest key") {
           "tach.toml:2:1: second_opinion.enable: unknown key, did you mean enabled?");
     CHECK(refused("[plugin]\nrewindable = []").find(": plugin: unknown key, did you mean plugins?") !=
           std::string::npos);
-    CHECK(refused("[parallel]\nxyzzy = 1") ==
-          "tach.toml:2:1: parallel.xyzzy: unknown key, expected split_wide");
+    CHECK(refused("[parallel]\nxyzzy = 1") == "tach.toml:2:1: parallel.xyzzy: unknown key, expected split_wide");
     CHECK(refused("modules = []")
               .find("expected python, workers, mode, engine, seed, strict_isolation, args, "
                     "second_opinion, parallel or plugins") != std::string::npos);
@@ -135,8 +134,7 @@ TEST_CASE("a wrong type or value is named with its place and what is expected") 
 }
 
 TEST_CASE("the wrong element of an array is the place that is named") {
-    CHECK(refused("args = [\n  \"-ra\",\n  3,\n]")
-              .rfind("tach.toml:3:3: args: is 3 (an integer), expected ", 0) == 0);
+    CHECK(refused("args = [\n  \"-ra\",\n  3,\n]").rfind("tach.toml:3:3: args: is 3 (an integer), expected ", 0) == 0);
 }
 
 TEST_CASE("a file that is not TOML is named with the place") {
@@ -208,9 +206,7 @@ TEST_CASE("--config reads the named file in place of the nearest") {
     CHECK(loaded(project.path(), "ci/fast.toml").workers->where == "ci/fast.toml:1:11");
     CHECK(loaded(project.path(), "ci/fast.toml").file == project.path() / "ci/fast.toml");
     CHECK(loaded(project.path(), "ci/pyproject.toml").workers->value.count == 3);
-    CHECK(
-        load_config(project.path(), "none.toml").error().what.rfind("--config none.toml: no such file", 0) ==
-        0);
+    CHECK(load_config(project.path(), "none.toml").error().what.rfind("--config none.toml: no such file", 0) == 0);
     CHECK(load_config(project.path(), "ci/empty/pyproject.toml").error().what ==
           "--config ci/empty/pyproject.toml: it has no table [tool.tach]");
 }
@@ -236,8 +232,7 @@ TEST_CASE("strict isolation switches the second opinion off") {
 
 TEST_CASE("settings say where they come from") {
     CHECK(describe(settled({}, "")).empty());
-    CHECK(describe(
-              settled({"--mode", "shared"}, "workers = \"logical\"\nplugins.rewindable = [\"a\", \"b\"]")) ==
+    CHECK(describe(settled({"--mode", "shared"}, "workers = \"logical\"\nplugins.rewindable = [\"a\", \"b\"]")) ==
           Words{"workers: logical (tach.toml:1:11)", "mode: shared (command line)",
                 "plugins.rewindable: a, b (tach.toml:2:22)"});
 }

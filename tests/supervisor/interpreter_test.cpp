@@ -148,8 +148,7 @@ TEST_CASE("a virtual environment that is broken is not skipped for another inter
     search.virtual_env.reset();
     project.directory(".venv/bin");
     fs::create_symlink("/nonexistent/python3", project.path() / ".venv/bin/python");
-    CHECK(refused(search).find(".venv/bin/python: is a link to a file that does not exist") !=
-          std::string::npos);
+    CHECK(refused(search).find(".venv/bin/python: is a link to a file that does not exist") != std::string::npos);
 }
 
 TEST_CASE("without any interpreter the line says what was looked for") {

@@ -133,8 +133,7 @@ TEST_CASE("bytes that are not UTF-8 are replaced") {
 }
 
 TEST_CASE("a metric that is not finite is left out") {
-    const Json json =
-        parsed({.metrics = {{"bad", std::nan("")}, {"worse", INFINITY}, {"good", 1}}}, one_passed());
+    const Json json = parsed({.metrics = {{"bad", std::nan("")}, {"worse", INFINITY}, {"good", 1}}}, one_passed());
     CHECK(json.at("metrics") == Json{{"good", 1.0}});
 }
 

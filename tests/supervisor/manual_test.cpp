@@ -30,8 +30,7 @@ TEST_CASE("the man page describes every option, key and exit code, and what tach
         INFO(key);
         CHECK(has(page, key));
     }
-    for (const char* code : {"0", "1", "2", "3", "4", "5"})
-        CHECK(has(page, std::string(".B ") + code + "\n"));
+    for (const char* code : {"0", "1", "2", "3", "4", "5"}) CHECK(has(page, std::string(".B ") + code + "\n"));
     for (const char* name : {"VIRTUAL_ENV", "NO_COLOR", "PYTEST_ADDOPTS", "tach.toml", "pyproject.toml"}) {
         INFO(name);
         CHECK(has(page, name));

@@ -59,7 +59,8 @@ TEST_CASE("a project without a memory knows nothing and complains of nothing") {
 TEST_CASE("what was learned is known in the next run") {
     const Project project;
     Memory memory = Memory::load(project.root());
-    const Opinion opinion{.verdict = Opinion::Verdict::kOrderDependent, .needs = {"a.py::one"}, .alone = "failed", .key = "k"};
+    const Opinion opinion{
+        .verdict = Opinion::Verdict::kOrderDependent, .needs = {"a.py::one"}, .alone = "failed", .key = "k"};
     memory.learn_duration("a.py::T::test[x::y]", 1'234'567'000);
     memory.learn_opinion("a.py::two", opinion);
     memory.learn_late_fixture("b.py", "database");
@@ -124,10 +125,10 @@ TEST_CASE("the number of durations is bounded, old and fast ones go first") {
 
 TEST_CASE("a damaged memory is one warning and a fresh start") {
     const Project project;
-    const auto text = GENERATE(as<std::string>{}, "", "{", "[]", "null", "\xff\xfe", R"({"version":1})",
-                               R"({"version":"1"})",
-                               R"({"version":1,"durations":{"a.py":[]},"opinions":{},"late_fixtures":{}})",
-                               R"({"version":1,"durations":{},"opinions":{"a":{}},"late_fixtures":{}})");
+    const auto text =
+        GENERATE(as<std::string>{}, "", "{", "[]", "null", "\xff\xfe", R"({"version":1})", R"({"version":"1"})",
+                 R"({"version":1,"durations":{"a.py":[]},"opinions":{},"late_fixtures":{}})",
+                 R"({"version":1,"durations":{},"opinions":{"a":{}},"late_fixtures":{}})");
     project.write(".tach/memory.json", text);
     Memory memory = Memory::load(project.root());
     const auto warning = memory.take_warning();
@@ -142,8 +143,7 @@ TEST_CASE("a damaged memory is one warning and a fresh start") {
 
 TEST_CASE("a damaged part does not leave the rest half read") {
     const Project project;
-    project.write(".tach/memory.json",
-                  R"({"version":1,"durations":{"a.py":{"t":1}},"opinions":{},"late_fixtures":7})");
+    project.write(".tach/memory.json", R"({"version":1,"durations":{"a.py":{"t":1}},"opinions":{},"late_fixtures":7})");
     CHECK_FALSE(Memory::load(project.root()).has_durations());
 }
 

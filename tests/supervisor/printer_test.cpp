@@ -71,9 +71,8 @@ TEST_CASE("the progress line has counts and the oldest test first") {
     screen.width = 120;
     Printer printer(screen.terminal(true), {});
     printer.progress(kSome, 0);
-    CHECK(
-        screen.visible() ==
-        "[  123/1000 ] 2 failed, 1 error, 1 skipped | tests/x.py::test_slow 12s, tests/x.py::test_quick 0s");
+    CHECK(screen.visible() ==
+          "[  123/1000 ] 2 failed, 1 error, 1 skipped | tests/x.py::test_slow 12s, tests/x.py::test_quick 0s");
 }
 
 TEST_CASE("ages of a minute and more have minutes") {

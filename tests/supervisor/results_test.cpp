@@ -136,8 +136,7 @@ TEST_CASE("a crash counts in crashed alone and names its signal") {
     ItemResult result;
     add(result, kSetUp);
     add(result, kFail);
-    result.crash(
-        {.signal = SIGSEGV, .duration_ns = 7, .out = "o", .err = "e", .stack = "File \"t.py\", line 3"});
+    result.crash({.signal = SIGSEGV, .duration_ns = 7, .out = "o", .err = "e", .stack = "File \"t.py\", line 3"});
     CHECK(result.outcome() == Outcome::kCrashed);
     const Counts counts = counts_of(result);
     CHECK(counts.crashed == 1);

@@ -336,8 +336,7 @@ TEST_CASE("whatever happens, no item is lost or handed out twice, and units stay
                 }
             }
             const bool dies = below(10) == 0;
-            const std::size_t finished =
-                dies ? 1 + below(static_cast<std::uint32_t>(mine.size())) : mine.size();
+            const std::size_t finished = dies ? 1 + below(static_cast<std::uint32_t>(mine.size())) : mine.size();
             for (std::size_t k = 0; k < finished; ++k) ++ran[mine[k]];
             if (finished < mine.size()) {
                 run->first = mine[finished];
