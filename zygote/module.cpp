@@ -2,7 +2,7 @@
 // binary serves CPython 3.10 and later. One process has one channel; after a fork the child attaches its own, or adopts
 // its parent's while the parent waits. Called from the main thread only, with the GIL held except while it sleeps.
 //
-// Python's view of it is harness/tach_harness/_tach.pyi.
+// Python's view of it is harness/_tach.pyi.
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030a0000

@@ -13,6 +13,9 @@ import sys
 from os import _exit
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+# `native` is the module's own interface, too: the other modules take the functions and constants of `_tach` from here.
+__all__ = ["NO_ITEM", "Message", "TerminalSink", "native", "receive", "send", "text"]
+
 if TYPE_CHECKING:
     import _tach as native
 else:

@@ -1,0 +1,174 @@
+"""The native half of the harness, zygote/module.cpp, as type checkers see it; for them alone, it is not installed.
+
+One process has one channel: RuntimeError is raised by what needs it before `attach`, OSError by what finds it broken.
+Descriptors that are handed over belong to the module from then on.
+"""
+
+# --- the channel ------------------------------------------------------------------------------------------------------
+
+def attach(segment: int, wake_supervisor: int, wake_process: int, socket: int, /) -> None:
+    """Take these descriptors as this process' channel, in place of the one that it had."""
+
+def send(kind: int, item: int, a: int, b: int, t0: int, t1: int, strings: tuple[bytes, ...], /) -> bool:
+    """Send one message, waiting while the ring is full; False if another process is the one that may write."""
+
+def hello(role: int, strings: tuple[bytes, ...], /) -> bool:
+    """Introduce this process: its pidfd over the socket, then KIND_HELLO; returns what `send` does."""
+
+def receive(timeout_ms: int, /) -> tuple[int, int, int, int, int, int, tuple[bytes, ...]] | None:
+    """The next message as kind, item, a, b, t0, t1, strings; None after the timeout (-1: none) or a signal."""
+
+def receive_fds() -> tuple[int, int, int, int]:
+    """Wait for the descriptors of the next process that is to be forked, in the order in which `attach` takes them."""
+
+def adopt() -> None:
+    """Become the one process that may write into the channel."""
+
+def is_producer() -> bool:
+    """Whether this process is the one that may write into the channel."""
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+def die_with_parent(parent: int, /) -> None:
+    """Have the kernel kill this process when its parent ends; kills it at once if `parent` is no longer its parent."""
+
+def raise_descriptor(fd: int, /) -> int:
+    """Move a descriptor to a high number, out of the way of tests that look at theirs; the old one is closed."""
+
+def monotonic_ns() -> int:
+    """CLOCK_MONOTONIC, past whatever a test does to Python's clocks."""
+
+# --- what the supervisor reads in shared memory while a test runs, and after it has died ------------------------------
+
+def begin(item: int, mode: int, /) -> None:
+    """This process runs `item` from now on."""
+
+def end() -> None:
+    """No item runs any more."""
+
+def set_phase(phase: int, /) -> None:
+    """What the running item is at, a PHASE_*."""
+
+def current_item() -> int:
+    """The item that runs, or ran when its process died; NO_ITEM if none."""
+
+def began_ns() -> int:
+    """When `begin` was called last."""
+
+def ended_ns() -> int:
+    """When `end` was called last."""
+
+def may_run(item: int, /) -> bool:
+    """False once the supervisor wants neither this item nor any after it to be started."""
+
+# --- verdicts: what a process leaves behind for the one that waits for it ---------------------------------------------
+
+def keep() -> None:
+    """This process takes the place of the one that waits for it."""
+
+def kept_by(pid: int, /) -> bool:
+    """Whether that process has called `keep`."""
+
+def leave_verdict(interrupted: bool, /) -> None:
+    """This process ends on purpose, and may ask for the session's end."""
+
+def take_verdict(pid: int, /) -> tuple[bool, bool]:
+    """Whether that process, which has ended, did so on purpose, and whether it asks for the session's end."""
+
+# --- what this process holds that a fork cannot copy ------------------------------------------------------------------
+
+def guard_mark() -> None:
+    """The descriptors and shared mappings that there are now can be copied."""
+
+def guard_findings() -> list[tuple[str, str]]:
+    """Kind and description of threads, children and what is new since the mark; see Finding in zygote/guard.h."""
+
+def offsets_save() -> None:
+    """Remember the offsets of files that are open for reading: a forked process shares and moves them."""
+
+def offsets_restore() -> None:
+    """Put the offsets back where they were saved."""
+
+def has_writable_files() -> bool:
+    """Whether a file on disk is open for writing."""
+
+def unshare_read_only_files() -> None:
+    """Give this process offsets of its own in the files that it has open for reading."""
+
+# --- constants of shm/message.h, where they are explained -------------------------------------------------------------
+
+NO_ITEM: int
+
+KIND_FORK_CONTROLLER: int
+KIND_FORK_WORKER: int
+KIND_FORK_BASE: int
+KIND_REAP: int
+KIND_FINISH: int
+KIND_RESUME: int
+KIND_MODULES: int
+KIND_LATE: int
+KIND_RUN: int
+KIND_END: int
+KIND_CRASH: int
+KIND_OUTPUT: int
+KIND_PROBLEM: int
+KIND_REAPED: int
+KIND_BASE_READY: int
+KIND_ITEM: int
+KIND_COLLECTED: int
+KIND_SOLO: int
+KIND_MODULE_FILES: int
+KIND_COLLECT_COUNTS: int
+KIND_ROOT: int
+KIND_STARTED: int
+KIND_LOG_START: int
+KIND_REPORT: int
+KIND_WARNING: int
+KIND_LOG_FINISH: int
+KIND_AMEND: int
+KIND_DONE: int
+KIND_CRASHED: int
+KIND_EXIT: int
+KIND_RUN_DONE: int
+KIND_RETIRED: int
+KIND_LIVE: int
+
+ROLE_ZYGOTE: int
+ROLE_CONTROLLER: int
+ROLE_BASE: int
+ROLE_WORKER: int
+
+STAGE_HEADER: int
+STAGE_PROGRESS: int
+STAGE_SUMMARY: int
+
+PHASE_SETUP: int
+PHASE_CALL: int
+PHASE_TEARDOWN: int
+PHASE_FILL: int
+PHASE_POP: int
+
+MODE_FORK: int
+MODE_SHARED: int
+
+END_COMPLETE: int
+END_INTERRUPTED: int
+
+RUN_SHARED: int
+RUN_RERUN: int
+
+ITEM_DYNAMIC: int
+ITEM_NO_RERUN: int
+ITEM_OWN_WORKER: int
+
+SESSION_SPLIT_WIDE: int
+
+REPORT_FAILED: int
+REPORT_SKIPPED: int
+REPORT_XFAIL: int
+REPORT_BY_MARK: int
+REPORT_STRICT: int
+
+DONE_KEPT: int
+DONE_SHOULD_STOP: int
+DONE_HELD: int
