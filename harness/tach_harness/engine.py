@@ -21,10 +21,11 @@ import gc
 import sys
 import time
 import traceback
+from collections.abc import Callable
 
 # By name, as in the other modules of a test's process: what a test does to the module `os` must not reach us.
 from os import _exit, getpid, waitpid
-from typing import Callable, NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from .link import native
 from .process import flush_buffers, fork
@@ -89,10 +90,10 @@ class ForkEngine:
             verdict = test()
         except BaseException:
             die_of_exception()
-        if verdict.kept:
-            native.keep()
-            return verdict
-        self.rewind(verdict)
+        if not verdict.kept:
+            self.rewind(verdict)
+        native.keep()
+        return verdict
 
     def rewind(self, verdict: Verdict) -> NoReturn:
         self.pop(verdict)

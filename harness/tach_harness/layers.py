@@ -10,7 +10,8 @@ import contextlib
 import os
 import signal
 import time
-from typing import Any, Collection, Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import pytest
 from _pytest.fixtures import FixtureDef
@@ -22,7 +23,6 @@ from _pytest.warnings import catch_warnings_for_item
 from .link import native
 from .plan import fixture_closure, is_wide
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter
-
 
 # Raised by bringing the layer up to date for an item, and by nothing that the item's own set-up will do again.
 FILL_FAILURE = pytest.StashKey[BaseException]()
@@ -96,13 +96,11 @@ def has_foreign_setup_hooks(item: pytest.Item) -> bool:
 
 def reaches_setup(item: pytest.Item) -> bool:
     """Run the item's whole set-up hook up to SetupState.setup; call it where it is rewound afterwards."""
-    state = item.session._setupstate
-    reached = []
-    state.setup = lambda target: reached.append(target)  # type: ignore[method-assign]
-    try:
+    state: Any = item.session._setupstate  # Any: a method of this one object is replaced
+    reached: list[pytest.Item] = []
+    state.setup = reached.append
+    with contextlib.suppress(BaseException):  # a skip or a failure: the test itself will report it
         item.ihook.pytest_runtest_setup(item=item)
-    except BaseException:
-        pass  # a skip or a failure: the test itself will report it
     return bool(reached)
 
 
@@ -111,7 +109,7 @@ class Filler:
 
     def __init__(self, session: pytest.Session, reporter: Reporter, sigint: Any) -> None:
         self._sigint = sigint
-        self._state = session._setupstate
+        self._state: Any = session._setupstate  # Any: methods of this one object are replaced
         self._reporter = reporter
 
     def fill(self, item: pytest.Item) -> None:
@@ -134,7 +132,7 @@ class Filler:
         def narrow(definition: Any) -> bool:
             return definition.scope == "function" or (is_wide(definition) and definition not in wanted)
 
-        def setup(target: pytest.Item) -> None:
+        def setup(target: Any) -> None:
             __tracebackhide__ = True
             for node in target.listchain():
                 self._state.stack.setdefault(node, ([], None))
@@ -166,7 +164,7 @@ class Filler:
                 failures.append(error)
                 raise
 
-        self._state.setup = watched  # type: ignore[method-assign]
+        self._state.setup = watched
         try:
             with _warnings_of(item), self._interruptible(native.PHASE_FILL):
                 _builtin_hook(item, "pytest_runtest_setup")(item=item)
@@ -243,8 +241,8 @@ def failing_as_filled(item: pytest.Item) -> Iterator[None]:
         __tracebackhide__ = True
         raise failure.with_traceback(failure.__traceback__)
 
-    state = item.session._setupstate
-    state.setup = setup  # type: ignore[method-assign]
+    state: Any = item.session._setupstate  # Any: a method of this one object is replaced
+    state.setup = setup
     try:
         yield
     finally:

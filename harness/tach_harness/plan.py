@@ -9,7 +9,8 @@ advance (`getfixturevalue`, event loops) makes an item *dynamic*: its module bec
 from __future__ import annotations
 
 import inspect
-from typing import Any, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 from _pytest.fixtures import get_scope_package
@@ -95,8 +96,8 @@ def has_own_setup(node: Any) -> bool:
             return False
         source = init.read_text(encoding="utf-8", errors="replace")
         return any(name in source for name in PACKAGE_SETUP_NAMES)
-    setup = type(node).setup
-    return setup.__module__.partition(".")[0] != "_pytest"
+    module: str = type(node).setup.__module__
+    return module.partition(".")[0] != "_pytest"
 
 
 def scope_node(item: pytest.Item, definition: Any) -> Any:

@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import sys
+from contextlib import suppress
 from os import fork as _fork
 from typing import Any
 
@@ -17,14 +18,14 @@ import pytest
 
 from .link import native
 
+_WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
 
 def flush_buffers() -> None:
     """Write out what is buffered, so that a copy of this process can neither lose nor repeat it."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(Exception):  # a test may have closed or replaced it
             stream.flush()
-        except Exception:
-            pass  # a test may have closed or replaced it
     for reference in list(logging._handlerList):  # type: ignore[attr-defined]
         handler = reference()
         try:
@@ -40,11 +41,9 @@ def _flush_files() -> None:
     if not native.has_writable_files():
         return
     for candidate in gc.get_objects():
-        if isinstance(candidate, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
-            try:
+        if isinstance(candidate, _WRITERS):
+            with suppress(Exception):  # closed, or not for writing
                 candidate.flush()
-            except Exception:
-                pass  # closed, or not for writing
 
 
 def fork(keep_atexit: bool = False) -> int:
@@ -90,7 +89,7 @@ def own_capture_files(config: pytest.Config) -> None:
 def read_capture(config: pytest.Config) -> tuple[str, str]:
     """Take what the global capture holds: after a crash, what the dead test had printed."""
     manager = config.pluginmanager.get_plugin("capturemanager")
-    if getattr(manager, "_global_capturing", None) is None:
+    if manager is None or getattr(manager, "_global_capturing", None) is None:
         return "", ""
     try:
         out, err = manager.read_global_capture()

@@ -10,7 +10,7 @@ import io
 import pickle
 import sys
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from _pytest.junitxml import xml_key
@@ -23,7 +23,11 @@ LOG_HOOKS = (
     "pytest_runtest_logfinish",
     "pytest_warning_recorded",
 )
-PHASES = {"setup": native.PHASE_SETUP, "call": native.PHASE_CALL, "teardown": native.PHASE_TEARDOWN}
+PHASES: dict[Literal["setup", "call", "teardown"], int] = {
+    "setup": native.PHASE_SETUP,
+    "call": native.PHASE_CALL,
+    "teardown": native.PHASE_TEARDOWN,
+}
 NANOSECONDS = 1_000_000_000
 # Set-up time that an item's wide fixtures took before the fork, in its layer; it belongs to the item's own set-up.
 FILL_SECONDS = pytest.StashKey[float]()
@@ -31,7 +35,7 @@ FILL_SECONDS = pytest.StashKey[float]()
 FILL_EXTRAS = pytest.StashKey[dict[str, Any]]()
 
 
-class CrashReport(pytest.TestReport):
+class CrashReport(pytest.TestReport):  # type: ignore[misc]  # final in name only; plugins expect its kind
     """The report of a test whose process died; a class of its own so that the terminal counts it apart."""
 
 
@@ -236,7 +240,8 @@ class Reporter:
         """Send one report under `kind` (KIND_REPORT or KIND_AMEND)."""
         extras = self.take_properties()
         if report.when == "setup" and self.item is not None:
-            extras = {**self.item.stash.get(FILL_EXTRAS, {}), **extras}
+            filled: dict[str, Any] = self.item.stash.get(FILL_EXTRAS, {})
+            extras = {**filled, **extras}
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
         flags, category, message = 0, "passed" if report.when == "call" else "", ""

@@ -6,16 +6,17 @@ import gc
 import os
 import signal
 import traceback
+from collections.abc import Callable
 from os import _exit
-from typing import TYPE_CHECKING, Any, Callable, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.outcomes import Exit
 
 from . import controller, layers, modules
+from .engine import run_new_atexit_callbacks
 from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
-from .engine import run_new_atexit_callbacks
 from .process import flush_buffers, fork, own_basetemp, own_capture_files, show_as_xdist_worker
 from .reports import Reporter
 from .worker import Worker, forget_finalizers, send_exit

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import uuid
-from typing import TYPE_CHECKING, Any, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import _pytest.config
 import pytest
@@ -127,8 +128,7 @@ class TachPlugin:
         """What collection itself adds to the counts; once."""
         if not self._counts_told:
             self._counts_told = True
-            counts = {"a": self.collect_skipped, "b": self.collect_errors, "t0": self.deselected}
-            send(native.KIND_COLLECT_COUNTS, **counts)
+            send(native.KIND_COLLECT_COUNTS, a=self.collect_skipped, b=self.collect_errors, t0=self.deselected)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

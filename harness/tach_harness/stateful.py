@@ -8,8 +8,9 @@ exempt; users declare others with `plugins.rewindable` in tach.toml.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 import pytest
 
@@ -58,10 +59,8 @@ def _label(plugin: Any, name: str) -> str:
 
 
 def _is_declared(plugin: Any, label: str, rewindable: Iterable[str], root: Path) -> bool:
-    for declared in rewindable:
-        if declared in (label, _module_of(plugin)) or str(root / declared) == label:
-            return True
-    return False
+    names = (label, _module_of(plugin))
+    return any(declared in names or str(root / declared) == label for declared in rewindable)
 
 
 def _implements(plugin: Any, hooks: Iterable[str]) -> list[str]:

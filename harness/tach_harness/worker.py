@@ -326,8 +326,8 @@ class Worker:
         item._report_sections.clear()
         item.stash[FILL_SECONDS] = 0.0
         item.stash[FILL_EXTRAS] = {}
-        item.stash.setdefault(layers.FILL_FAILURE, None)  # type: ignore[arg-type]
-        del item.stash[layers.FILL_FAILURE]
+        if layers.FILL_FAILURE in item.stash:
+            del item.stash[layers.FILL_FAILURE]
         read_capture(item.config)
 
     # --- one test -----------------------------------------------------------------------------------------------
