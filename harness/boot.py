@@ -42,7 +42,9 @@ def main() -> int:
         version = "{}.{}".format(*sys.version_info)
         return refuse(f"{sys.executable}: Python {version} is too old; tach needs 3.10 or newer (--python EXE)")
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return refuse(f"{sys.executable}: free-threaded builds are not supported; choose one with the GIL (--python EXE)")
+        return refuse(
+            f"{sys.executable}: free-threaded builds are not supported; choose one with the GIL (--python EXE)"
+        )
     scripts = sysconfig.get_path("scripts")
     directory = os.path.dirname(os.path.abspath(__file__))
     # -P and PYTHONSAFEPATH, since 3.11: no script's directory there
