@@ -186,6 +186,15 @@ def decided_by_marks(item: pytest.Item, report: Any) -> bool:
         return False
 
 
+def _plain_category(report: Any) -> str:
+    """What pytest's terminal and skipping plugins would call it; for sessions without them (-p no:terminal)."""
+    if hasattr(report, "wasxfail"):
+        return "xfailed" if report.skipped else "xpassed"
+    if report.when == "call" or report.skipped:
+        return str(report.outcome)
+    return "error" if report.failed else ""
+
+
 def _has_own_categories(config: pytest.Config) -> bool:
     """Whether a plugin of the suite may count even a plain pass under a name of its own."""
     plugins = [i.plugin for i in config.hook.pytest_report_teststatus.get_hookimpls()]
@@ -277,5 +286,6 @@ class Reporter:
         if self.item is not None and decided_by_marks(self.item, report):
             flags |= native.REPORT_BY_MARK
         status = self._config.hook.pytest_report_teststatus(report=report, config=self._config)
+        status = status or (_plain_category(report),)
         reason = getattr(report, "wasxfail", None)
         return flags, str(status[0]), str(reason) if reason else headline(report)

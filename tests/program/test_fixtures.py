@@ -88,8 +88,8 @@ def test_once_and_in_one_process(wide_suite: Project, workers: str) -> None:
 def test_the_order_with_one_worker_is_pytests(wide_suite: Project) -> None:
     """Session fixtures may be set up earlier than pytest would; all else has its place."""
     orders = []
-    for run in (wide_suite.pytest, lambda: wide_suite.tach("-n", "1")):
-        run().expect(0)
+    for runner, words in ((wide_suite.pytest, ()), (wide_suite.tach, ("-n", "1"))):
+        runner(*words).expect(0)
         orders.append([(what, scope, name) for what, scope, _, name in take_log(wide_suite) if scope != "session"])
     assert orders[1] == orders[0]
 

@@ -9,9 +9,8 @@ import pytest
 from runner import MARKER, SUPERVISOR, Project, assert_nothing_left, clean_environment
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH is new in 3.11")
 def test_safe_path_keeps_the_scripts_off_sys_path(project: Project) -> None:
-    if sys.version_info < (3, 11):
-        pytest.skip("PYTHONSAFEPATH is new in 3.11")
     project.write("test_it.py", "import sys\nopen('log', 'w').write(sys.path[0])\ndef test_a(): pass\n")
     for safe in ({}, {"PYTHONSAFEPATH": "1"}):
         script = subprocess.run(
@@ -235,3 +234,24 @@ def test_warnings_of_the_collection_are_told_once(project: Project, words: list[
         """,
     )
     project.tach(*words).expect(1, passed=6, crashed=2, warning=1)
+
+
+@pytest.mark.parametrize("words", [[], ["--mode", "shared"]], ids=["fork", "shared"])
+def test_without_pytests_terminal(project: Project, words: list[str]) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+        @pytest.fixture
+        def broken(): assert 0
+        def test_a(): pass
+        def test_b(): assert 0
+        def test_c(): pytest.skip("x")
+        @pytest.mark.xfail
+        def test_d(): assert 0
+        def test_e(broken): pass
+        """,
+    )
+    report = project.json("-p", "no:terminal", "-p", "no:capture", *words)
+    report.expect(1, passed=1, failed=1, skipped=1, xfailed=1, error=1)
+    project.tach("-p", "no:terminal", "-p", "no:skipping", *words)

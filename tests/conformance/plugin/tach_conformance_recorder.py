@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -17,25 +19,25 @@ import pytest
 class Recorder:
     """Collects reports, one entry a test, and writes them when the session is over."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
-        self.tests = []
-        self.collect_failures = []
-        self.status = {}
+        self.tests: list[dict[str, Any]] = []
+        self.collect_failures: list[dict[str, str]] = []
+        self.status: dict[int, str] = {}
         self.warnings = 0
 
-    def pytest_runtest_logstart(self, nodeid, location):
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
         self.tests.append({"nodeid": nodeid, "location": list(location), "reports": []})
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_report_teststatus(self, report):
+    def pytest_report_teststatus(self, report: Any) -> Generator[None, Any, None]:
         """Note the category pytest itself gives a report: that is what its counts are made of."""
         answer = yield
         result = answer.get_result()
         self.status[id(report)] = result[0] if result else ""
 
     @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report):
+    def pytest_runtest_logreport(self, report: Any) -> None:
         entry = self._entry(report.nodeid)
         entry["reports"].append(
             {
@@ -53,17 +55,17 @@ class Recorder:
             }
         )
 
-    def pytest_collectreport(self, report):
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.collect_failures.append({"nodeid": report.nodeid, "text": report.longreprtext})
 
-    def pytest_warning_recorded(self, warning_message, when, nodeid, location):
+    def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
         self.warnings += 1
 
-    def pytest_sessionfinish(self, session, exitstatus):
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         self.exit_status = int(exitstatus)
 
-    def write(self, config):
+    def write(self, config: pytest.Config) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         stats = getattr(reporter, "stats", {})
         record = {
@@ -76,7 +78,7 @@ class Recorder:
         with open(self.path, "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(record, file)
 
-    def _entry(self, nodeid):
+    def _entry(self, nodeid: str) -> dict[str, Any]:
         for entry in reversed(self.tests):
             if entry["nodeid"] == nodeid:
                 return entry
@@ -84,25 +86,25 @@ class Recorder:
         return self.tests[-1]
 
 
-def _skip_reason(report):
+def _skip_reason(report: Any) -> Any:
     if report.outcome != "skipped" or not isinstance(report.longrepr, tuple):
         return None
     return report.longrepr[2]
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     path = os.environ.get("TACH_CONFORMANCE_RECORD")
     if path:
         config.pluginmanager.register(Recorder(path), "tach-conformance-recorder")
 
 
-def pytest_unconfigure(config):
+def pytest_unconfigure(config: pytest.Config) -> None:
     recorder = config.pluginmanager.get_plugin("tach-conformance-recorder")
     if recorder is not None:
         recorder.write(config)
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     path = os.environ.get("TACH_CONFORMANCE_SELECT")
     if not path:
         return
