@@ -288,6 +288,7 @@ base::Result<Config> load_named(const fs::path& cwd, const std::string& option) 
 
 std::vector<std::string> config_keys() {
     std::vector<std::string> names;
+    names.reserve(kKeys.size());
     for (const Key& key : kKeys) {
         names.push_back(key.table.empty() ? std::string(key.name) : fmt::format("{}.{}", key.table, key.name));
     }

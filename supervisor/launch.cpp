@@ -42,6 +42,7 @@ std::vector<std::string> environment(const Settings& settings, const LaunchPlan&
 std::string options_json(const Settings& settings, const LaunchPlan& plan, const std::array<int, 4>& fds,
                          const std::vector<std::string>& assignments) {
     std::vector<std::string> unset;
+    unset.reserve(assignments.size());
     for (const std::string& word : assignments) unset.push_back(word.substr(0, word.find('=')));
     const nlohmann::json options{
         {"version", TACH_VERSION},

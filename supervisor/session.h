@@ -153,8 +153,8 @@ class Session {
     bool ensure_base(std::uint32_t number);
     [[nodiscard]] Id source_of(std::uint32_t base) const;
     void fork_workers();
-    void take_live(std::uint32_t base);
-    [[nodiscard]] std::vector<std::uint32_t> items_of_live(std::uint32_t base) const;
+    void take_live(std::uint32_t number);
+    [[nodiscard]] std::vector<std::uint32_t> items_of_live(std::uint32_t number) const;
     void charge_finalisers(const Process& ended, std::optional<int> status);
     [[nodiscard]] bool has_shared_worker() const;
     bool fork_worker(std::uint32_t base, bool shared);
@@ -164,9 +164,9 @@ class Session {
     void charge_death(const Process& ended, std::uint32_t item, std::optional<int> status);
     void charge_unknown(const Process& ended, std::optional<int> status);
     void requeue_unfinished(const Run& run, bool apart);
-    void show_failure(std::uint32_t item);
+    void show_failure(std::uint32_t index);
     void finish_process(Id id);
-    void complete(std::uint32_t item);
+    void complete(std::uint32_t index);
     void account_failure(std::uint32_t item);
     void cut(std::uint32_t item, bool final);
     void uncut();

@@ -283,7 +283,8 @@ std::vector<std::uint32_t> Session::items_of_live(std::uint32_t number) const {
     }
     for (const auto& [id, process] : processes_) {
         if (!process.run) continue;
-        std::erase_if(items, [&](std::uint32_t item) { return process.run->contains(item); });
+        const Run& run = *process.run;  // clang 14 cannot capture a structured binding
+        std::erase_if(items, [&run](std::uint32_t item) { return run.contains(item); });
     }
     return {items.begin(), items.end()};
 }

@@ -453,7 +453,7 @@ PyModuleDef definition{PyModuleDef_HEAD_INIT, "_tach", nullptr, -1, methods, nul
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__tach() {
+PyMODINIT_FUNC PyInit__tach() {  // NOLINT(readability-identifier-naming): CPython looks for this name
     PyObject* module = PyModule_Create(&definition);
     if (module == nullptr) return nullptr;
     for (const Constant& entry : kConstants) {

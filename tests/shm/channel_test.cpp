@@ -106,7 +106,7 @@ TEST_CASE("the run record and the verdict are one memory on both sides") {
 
 TEST_CASE("a message many times the ring goes through in chunks, while the supervisor reads") {
     Ends ends = make_ends();
-    std::string large(10 * 1000 * 1000, '\0');
+    std::string large(std::size_t{10} * 1'000'000, '\0');
     for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 31 >> 3);
     const std::array<std::string_view, 2> strings{large, "end"};
     std::atomic<bool> sent = false;
@@ -128,8 +128,10 @@ TEST_CASE("a message larger than the ring is refused by try_send, one that fits 
     Ends ends = make_ends();
     // What sixteen largest chunks and their heads would take is just above the ring; fifteen leave room for a
     // rest.
-    const std::size_t most = 15 * shm::kMaxChunk + (shm::kRingBytes - 15 * shm::record_size(shm::kMaxChunk)) -
-                             sizeof(shm::RecordHead) - sizeof(shm::MessageHead) - 4;
+    constexpr std::size_t kLargest = 15;
+    const std::size_t most = kLargest * shm::kMaxChunk +
+                             (shm::kRingBytes - kLargest * shm::record_size(shm::kMaxChunk)) - sizeof(shm::RecordHead) -
+                             sizeof(shm::MessageHead) - 4;
     const std::string fits(most, 'f');
     const std::array<std::string_view, 1> strings{fits};
     CHECK(ends.process.try_send(head_of(Kind::kDone), strings).value() == Sent::kSent);
@@ -170,13 +172,13 @@ TEST_CASE("wait after a refused try_send ends when the supervisor has made room"
 TEST_CASE("the supervisor never blocks: what does not fit is queued in order and flushed later") {
     Ends ends = make_ends();
     const std::string text(3000, 'q');
-    const std::string large(3 * shm::kRingBytes, 'l');
+    const std::string large(std::size_t{3} * shm::kRingBytes, 'l');
     for (std::uint32_t i = 0; i < 1000; ++i) {
         const std::array<std::string_view, 1> strings{i == 500 ? std::string_view(large) : text};
         REQUIRE(ends.supervisor.post(head_of(Kind::kLogStart, i), strings));
     }
     CHECK(ends.supervisor.has_backlog());
-    CHECK(ends.supervisor.backlog_bytes() > 4 * 1000 * 1000);
+    CHECK(ends.supervisor.backlog_bytes() > 4'000'000);
     int wakes = 0;
     for (std::uint32_t next = 0; next < 1000;) {
         const auto message = ends.process.receive();
@@ -317,7 +319,7 @@ TEST_CASE("a child killed in the middle of a big message loses that message and 
     const pid_t child = fork_child([&] {
         ends.process.adopt();
         if (ends.process.send(head_of(Kind::kReport), {}).value() != Sent::kSent) return 1;
-        const std::string large(8 * shm::kRingBytes, 'x');
+        const std::string large(std::size_t{8} * shm::kRingBytes, 'x');
         const std::array<std::string_view, 1> strings{large};
         return ends.process.send(head_of(Kind::kReport, 1), strings).value() == Sent::kSent ? 2 : 3;
     });
@@ -386,18 +388,21 @@ TEST_CASE("attach refuses what is not a channel of this version") {
     SECTION("a segment of another size") {
         auto fds = supervisor->share().value();
         fds.segment = base::create_sealed_memfd("test", 4096).value();
-        CHECK(refuse(std::move(fds)) == "memfd has 4096 bytes, not " + std::to_string(shm::kSegmentBytes));
+        const std::string why = refuse(std::move(fds));
+        CHECK(why == "memfd has 4096 bytes, not " + std::to_string(shm::kSegmentBytes));
     }
     SECTION("a segment that can still shrink") {
         auto fds = supervisor->share().value();
         fds.segment = base::UniqueFd(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
         REQUIRE(::ftruncate(fds.segment.get(), shm::kSegmentBytes) == 0);
-        CHECK(refuse(std::move(fds)) == "memfd is not sealed");
+        const std::string why = refuse(std::move(fds));
+        CHECK(why == "memfd is not sealed");
     }
     SECTION("an empty segment, another version, another geometry") {
         auto fds = supervisor->share().value();
         fds.segment = base::create_sealed_memfd("test", shm::kSegmentBytes).value();
-        CHECK(refuse(std::move(fds)) == "segment: not one of tach's");
+        const std::string why = refuse(std::move(fds));
+        CHECK(why == "segment: not one of tach's");
         const base::Mapping raw = map_raw(*supervisor);
         const std::uint32_t good = shm::kSegmentVersion;
         const std::uint32_t bad = 99;
@@ -410,7 +415,8 @@ TEST_CASE("attach refuses what is not a channel of this version") {
     SECTION("something else instead of an eventfd") {
         auto fds = supervisor->share().value();
         fds.wake_process = base::UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
-        CHECK_FALSE(refuse(std::move(fds)).empty());
+        const std::string why = refuse(std::move(fds));
+        CHECK_FALSE(why.empty());
         CHECK_FALSE(refuse({}).empty());
     }
 }

@@ -2,9 +2,8 @@
 // processes, every one checked. Bounded by time as well as by number, so that sanitizers and busy machines
 // stay quick.
 
-#include <signal.h>
-
 #include <array>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>

@@ -127,7 +127,7 @@ TEST_CASE("an interpreter that was asked for and cannot be executed is refused w
     search.path = "/usr/bin:/bin";
     const auto reason = [&](const std::string& name) {
         search.python = option("./" + name);
-        const std::string what = refused(search);
+        std::string what = refused(search);
         CHECK(what.rfind("--python ./" + name + ": ", 0) == 0);
         return what;
     };

@@ -113,7 +113,7 @@ TEST_CASE("the number of durations is bounded, old and fast ones go first") {
     const Project project;
     {
         Memory memory = Memory::load(project.root());
-        for (int i = 0; i < 200'000; ++i) memory.learn_duration(fmt::format("a.py::t{}", i), 1000 * (i + 1));
+        for (std::int64_t i = 0; i < 200'000; ++i) memory.learn_duration(fmt::format("a.py::t{}", i), 1000 * (i + 1));
         memory.save();
     }
     learn(project.root(), "b.py::fast", 0);

@@ -27,14 +27,14 @@ class TempDir {
     const std::filesystem::path& path() const { return path_; }
 
     std::filesystem::path file(const std::filesystem::path& name, const std::string& text) const {
-        const std::filesystem::path file = path_ / name;
+        std::filesystem::path file = path_ / name;
         std::filesystem::create_directories(file.parent_path());
         std::ofstream(file) << text;
         return file;
     }
 
     std::filesystem::path executable(const std::filesystem::path& name) const {
-        const std::filesystem::path made = file(name, "#!/bin/sh\n");
+        std::filesystem::path made = file(name, "#!/bin/sh\n");
         std::filesystem::permissions(made, std::filesystem::perms::owner_all);
         return made;
     }
