@@ -71,11 +71,11 @@ std::optional<SecondOpinion::Pass> SecondOpinion::next_search(const Seconds& exp
     while (!searches_.empty()) {
         Search& search = searches_.front();
         Pass pass;
-        if (search.candidates.size() > 1) {
-            pass.items = half(search);
-            pass.items.push_back(search.item);
-        }
-        if (!pass.items.empty() && affordable(pass, expected, std::min(budget_s_, search_budget_s_))) {
+        if (search.tried_alone && search.candidates.size() > 1) pass.items = half(search);
+        pass.items.push_back(search.item);
+        const double budget_s = search.tried_alone ? std::min(budget_s_, search_budget_s_) : budget_s_;
+        const bool done = search.tried_alone && search.candidates.size() <= 1;
+        if (!done && affordable(pass, expected, budget_s)) {
             searching_ = pass.search = true;
             return pass;
         }
@@ -154,7 +154,13 @@ void SecondOpinion::search(std::uint32_t item, std::uint32_t start, Outcome want
 void SecondOpinion::narrow(const Seen& seen) {
     Search& search = searches_.front();
     const auto found = seen.find(search.item);
-    if (found != seen.end() && found->second == search.wanted) {
+    const bool as_wanted = found != seen.end() && found->second == search.wanted;
+    if (!search.tried_alone) {
+        search.tried_alone = true;
+        if (!as_wanted) return;
+        settle(search.item, Settled::Verdict::kFlaky);
+        searches_.pop_front();
+    } else if (as_wanted) {
         search.candidates = half(search);
         search.second_half = false;
     } else if (!search.second_half) {

@@ -7,8 +7,10 @@
 // A doubtful test is run again with all of its module, one pass for all doubtful tests of a module; what that confirms
 // is run once more after the whole prefix of the run. A test whose outcome differs there is order-dependent, and so is
 // one that had passed and is skipped or expected to fail there (steps that give up after a failed one; a test that only
-// fails there is polluted, which is the Session's to tell). Further passes then halve the tests before it until those
-// it needs are found. All within a budget of seconds: what it does not reach stays unconfirmed.
+// fails there is polluted, which is the Session's to tell). If it does the same by itself, it is flaky instead: chance
+// made the difference, or what its first run left in the world, and that run's verdict stands. Further passes then halve
+// the tests before it until those it needs are found. All within a budget of seconds: what it does not reach stays
+// unconfirmed.
 
 #include <cstdint>
 #include <deque>
@@ -30,7 +32,8 @@ class SecondOpinion {
     };
 
     struct Settled {
-        enum class Verdict { kConfirmed, kOrderDependent, kUnconfirmed };
+        // kFlaky: run once more by itself, it did what it does in pytest's order; so the order is not the reason.
+        enum class Verdict { kConfirmed, kOrderDependent, kUnconfirmed, kFlaky };
         std::uint32_t item = 0;
         Verdict verdict = Verdict::kConfirmed;
         std::vector<std::uint32_t> needs;  // order-dependent: tests that must precede it for its outcome under pytest
@@ -71,6 +74,7 @@ class SecondOpinion {
         std::uint32_t item;
         Outcome wanted;
         std::vector<std::uint32_t> candidates;
+        bool tried_alone = false;
         bool second_half = false;  // the first half alone was not enough
     };
 

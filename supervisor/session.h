@@ -256,7 +256,7 @@ class Session {
     std::map<std::uint32_t, Replacement> replacements_;
     std::int64_t pass_started_ns_ = 0;
     std::vector<std::uint32_t> order_dependent_;
-    std::set<std::uint32_t> polluted_;
+    std::set<std::uint32_t> noted_;  // polluted or flaky
     std::uint32_t unconfirmed_ = 0;
 
     std::string python_version_;

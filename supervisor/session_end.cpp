@@ -105,7 +105,7 @@ std::vector<std::string> Session::summary_lines() const {
         if (item < results_.end())
             noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
-    for (const std::uint32_t item : polluted_) {
+    for (const std::uint32_t item : noted_) {
         if (item < results_.end())
             noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }

@@ -137,7 +137,7 @@ void Session::compare_with_pass() {
     for (const auto& [item, outcome] : seen_) {
         // The one difference that is the point: it fails under pytest only because another test polluted it.
         const bool fails = outcome == Outcome::kFailed || outcome == Outcome::kError;
-        if (fails && results_.at(item).outcome() == Outcome::kPassed && polluted_.insert(item).second) {
+        if (fails && results_.at(item).outcome() == Outcome::kPassed && noted_.insert(item).second) {
             results_.at(item).note = "fails in pytest's order, after other tests of this run: they pollute it";
         }
         // Kept for when the search for what it needs is over.
@@ -166,6 +166,12 @@ void Session::apply_opinions() {
                 break;
             case SecondOpinion::Settled::Verdict::kOrderDependent:
                 become_order_dependent(settled);
+                break;
+            case SecondOpinion::Settled::Verdict::kFlaky:
+                replacements_.erase(settled.item);
+                result.note = fmt::format("flaky: {} at first, otherwise when run again by itself",
+                                          outcome_name(result.outcome()));
+                noted_.insert(settled.item);
                 break;
         }
     }

@@ -221,25 +221,35 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
-        send(native.KIND_LOG_START, self.index)
+        if self._speaks():
+            send(native.KIND_LOG_START, self.index)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logfinish(self) -> None:
-        send(native.KIND_LOG_FINISH, self.index, strings=(text(self._sink.take()) if self._sink.holding else b"",))
+        if self._speaks():
+            written = text(self._sink.take()) if self._sink.holding else b""
+            send(native.KIND_LOG_FINISH, self.index, strings=(written,))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
         # The hook is historic: to whom it is registered anew, pluggy tells again what was recorded before.
-        if self.index != native.NO_ITEM:
+        if self.index != native.NO_ITEM and self._speaks():
             send(native.KIND_WARNING, self.index, strings=(pack_warning(warning_message, when, nodeid, location),))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
+        if not self._speaks():
+            return
         if report.when == "setup" and self.item is not None:
             report.duration += self.item.stash.get(FILL_SECONDS, 0.0)
         if type(report) is pytest.TestReport:  # not of a part of a test, such as a subtest
             native.set_phase(native.PHASE_CALL if report.when == "setup" and report.passed else native.PHASE_TEARDOWN)
         self.send_report(native.KIND_REPORT, report)
+
+    @staticmethod
+    def _speaks() -> bool:
+        """False in a process that a test (or a plugin) forked: under pytest, too, its reports reach nobody else."""
+        return bool(native.is_producer())
 
     def pause(self) -> None:
         """Nothing is reported until the next `begin`."""

@@ -19,7 +19,7 @@ from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
 from .process import flush_buffers, fork, own_basetemp, own_capture_files, show_as_xdist_worker
 from .reports import Reporter
-from .worker import Worker, forget_finalizers, send_exit
+from .worker import Forgotten, Worker, send_exit
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -121,14 +121,14 @@ class Server:
             show_as_xdist_worker(config, number, count, self.plugin.run_uid)
         if count > 1 or attempt:
             own_basetemp(config, name)
-        forget_finalizers(self.session)
+        Forgotten(self.session, self.plan)
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
         worker.serve()
 
     def _be_base(self, message: Message) -> NoReturn:
         self.number = message.a
-        forget_finalizers(self.session)
+        Forgotten(self.session, self.plan)
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
         worker.open_session_layer(message.item)

@@ -43,6 +43,8 @@ KNOWN_SAFE = frozenset(
         "pytest_metadata",
         "xdist",
         "pytest_forked",
+        "pytest_subtests",
+        "pytest_bdd",
         "pytest_django",
         "tach_harness",
     }

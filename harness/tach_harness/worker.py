@@ -50,13 +50,27 @@ def _is_foreign(finalizer: Any) -> bool:
     return not str(getattr(function, "__module__", "")).startswith("_pytest.")
 
 
-def forget_finalizers(session: pytest.Session) -> dict[Any, list[Any]]:
-    """In a copy: session fixtures are finalised where they were set up, not here. Returns what was forgotten."""
-    stack = session._setupstate.stack
-    forgotten = {node: finalizers for node, (finalizers, _) in stack.items()}
-    for node, (_, failure) in list(stack.items()):
-        stack[node] = ([], failure)
-    return forgotten
+class Forgotten:
+    """In a copy: what was set up before is finalised where that happened, not here."""
+
+    def __init__(self, session: pytest.Session, plan: Plan) -> None:
+        self._stack = session._setupstate.stack
+        self._finalizers = {node: finalizers for node, (finalizers, _) in self._stack.items()}
+        for node, (_, failure) in list(self._stack.items()):
+            self._stack[node] = ([], failure)
+        # pytest 7 schedules the finish of a cached fixture anew at every use.
+        self._silenced = [
+            d for d in plan.wide_definitions if d.cached_result is not None and "finish" not in vars(d)
+        ]
+        for definition in self._silenced:
+            definition.finish = lambda request: None
+
+    def remember(self) -> None:
+        """This process takes the place of the one that it was copied from, and with it the duty to finalise."""
+        for node, (finalizers, _) in self._stack.items():
+            finalizers[:0] = self._finalizers.get(node, [])
+        for definition in self._silenced:
+            del definition.finish
 
 
 def send_exit(index: int, error: BaseException) -> None:
@@ -187,12 +201,10 @@ class Worker:
         return 1
 
     def _detached_test(self, index: int) -> Verdict:
-        forgotten = forget_finalizers(self.session)
+        forgotten = Forgotten(self.session, self.plan)
         verdict = self._test(index, self._next_of(index), native.MODE_FORK)
         if verdict.kept:
-            # This process takes the worker's place, and with it the duty to finalise what the worker had set up.
-            for node, (finalizers, _) in self.session._setupstate.stack.items():
-                finalizers[:0] = forgotten.get(node, [])
+            forgotten.remember()
         return verdict
 
     def _fill_session_here(self, index: int) -> None:
@@ -231,7 +243,7 @@ class Worker:
         verdict = self.engine.push()
         if verdict is None:
             try:
-                forget_finalizers(self.session)
+                Forgotten(self.session, self.plan)
                 self._unit(chunk)
             except BaseException:
                 die_of_exception()

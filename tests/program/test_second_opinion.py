@@ -174,3 +174,24 @@ def test_crash_during_a_second_opinion(project: Project) -> None:
     project.write("test_other.py", "def test_c(): pass\n")
     report = project.json().expect(1, passed=2, failed=1)
     assert report.test("::test_b")["note"] == "unconfirmed"
+
+
+def test_a_flaky_test_keeps_its_first_verdict(project: Project) -> None:
+    """What it left in the file system makes it pass in every later run, its order does not: pytest would fail it."""
+    project.write(
+        "test_it.py",
+        """
+        import pathlib
+
+        def test_a(): pass
+        def test_flaky():
+            seen = pathlib.Path("seen").exists()
+            pathlib.Path("seen").touch()
+            assert seen
+        """,
+    )
+    report = project.json().expect(1, passed=1, failed=1)
+    assert report.test("::test_flaky")["note"] == "flaky: failed at first, otherwise when run again by itself"
+    (project / "seen").unlink()
+    result = project.tach().expect(1, passed=1, failed=1)
+    assert "test_it.py::test_flaky: flaky: failed at first" in result.out
