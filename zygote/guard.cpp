@@ -74,9 +74,11 @@ bool is_read_only_regular(int fd, const struct stat& status) {
     return S_ISREG(status.st_mode) && (::fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
-std::set<std::string> writable_shared_mappings() {
+// Address ranges; empty optional if they cannot be read.
+std::optional<std::set<std::string>> writable_shared_mappings() {
     std::set<std::string> ranges;
     std::ifstream maps("/proc/self/maps");
+    if (!maps) return std::nullopt;
     for (std::string line; std::getline(maps, line);) {
         const std::size_t space = line.find(' ');
         // "start-end rwxs ...", see proc(5)
@@ -87,29 +89,42 @@ std::set<std::string> writable_shared_mappings() {
     return ranges;
 }
 
+// A child that has not ended; 0 if the kernel lists none. Each thread has a list of its own.
+pid_t running_child() {
+    for (const int thread : numbers_in("/proc/self/task").value_or(std::vector<int>{})) {
+        std::ifstream children(fmt::format("/proc/self/task/{}/children", thread));
+        if (pid_t pid = 0; children >> pid) return pid;
+    }
+    return 0;
+}
+
 std::optional<Finding> child_finding() {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
         if (errno == ECHILD) return std::nullopt;
         return Finding{"child", fmt::format("waitid: {}", std::strerror(errno))};  // NOLINT(concurrency-mt-unsafe)
     }
-    std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
-    int pid = 0;
-    children >> pid;
+    const bool ended = info.si_pid != 0;
+    const pid_t pid = ended ? info.si_pid : running_child();
+    if (pid == 0) return Finding{"child", "a process"};
     std::string command;
     std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), command);
-    return Finding{"child", fmt::format("process {} ({})", pid, command.empty() ? "ended, not waited for" : command)};
+    return Finding{"child", fmt::format("process {} ({}){}", pid, command, ended ? ", ended, not waited for" : "")};
 }
 
 }  // namespace
+
+Guard::Open Guard::open_at(int fd, const struct stat& status) {
+    return {fd, status.st_dev, status.st_ino, ::fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND)};
+}
 
 void Guard::mark() {
     known_.clear();
     for (const int fd : numbers_in("/proc/self/fd").value_or(std::vector<int>{})) {
         struct stat status {};
-        if (::fstat(fd, &status) == 0) known_.insert({fd, status.st_dev, status.st_ino});
+        if (::fstat(fd, &status) == 0) known_.insert(open_at(fd, status));
     }
-    shared_ = writable_shared_mappings();
+    shared_ = writable_shared_mappings().value_or(std::set<std::string>{});
 }
 
 std::vector<Finding> Guard::findings() const {
@@ -118,12 +133,16 @@ std::vector<Finding> Guard::findings() const {
     if (!threads) found.push_back({"thread", "/proc/self/task cannot be read"});
     if (threads && threads->size() > 1) found.push_back({"thread", fmt::format("{} threads", threads->size())});
     if (auto child = child_finding()) found.push_back(*std::move(child));
-    for (const int fd : numbers_in("/proc/self/fd").value_or(std::vector<int>{})) {
+    const auto fds = numbers_in("/proc/self/fd");
+    if (!fds) found.push_back({"descriptor", "/proc/self/fd cannot be read"});
+    for (const int fd : fds.value_or(std::vector<int>{})) {
         struct stat status {};
-        if (::fstat(fd, &status) != 0 || known_.contains({fd, status.st_dev, status.st_ino})) continue;
+        if (::fstat(fd, &status) != 0 || known_.contains(open_at(fd, status))) continue;
         found.push_back(describe(fd, status));
     }
-    for (const std::string& range : writable_shared_mappings()) {
+    const auto ranges = writable_shared_mappings();
+    if (!ranges) found.push_back({"shared memory", "/proc/self/maps cannot be read"});
+    for (const std::string& range : ranges.value_or(std::set<std::string>{})) {
         if (!shared_.contains(range)) found.push_back({"shared memory", "a writable shared mapping at " + range});
     }
     return found;
@@ -142,7 +161,9 @@ void Guard::unshare_read_only_files() {
 }
 
 bool Guard::has_writable_files() {
-    for (const int fd : numbers_in("/proc/self/fd").value_or(std::vector<int>{})) {
+    const auto fds = numbers_in("/proc/self/fd");
+    if (!fds) return true;  // perhaps
+    for (const int fd : *fds) {
         struct stat status {};
         if (fd <= STDERR_FILENO || ::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) continue;
         if ((::fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) continue;
@@ -156,7 +177,7 @@ void Guard::save_offsets() {
     for (const int fd : numbers_in("/proc/self/fd").value_or(std::vector<int>{})) {
         struct stat status {};
         if (::fstat(fd, &status) != 0 || !is_read_only_regular(fd, status)) continue;
-        offsets_.push_back({{fd, status.st_dev, status.st_ino}, ::lseek(fd, 0, SEEK_CUR)});
+        offsets_.push_back({open_at(fd, status), ::lseek(fd, 0, SEEK_CUR)});
     }
 }
 

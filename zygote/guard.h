@@ -34,7 +34,7 @@ class Guard {
     // shares them with its siblings, which read at the same time.
     static void unshare_read_only_files();
 
-    // Whether a file on disk is open for writing.
+    // Whether a file on disk is open for writing, or may be: nobody can look.
     [[nodiscard]] static bool has_writable_files();
 
     // Offsets of read-only regular files. Writable ones are left alone: a log must go on where the last test ended.
@@ -46,10 +46,13 @@ class Guard {
         int fd;
         dev_t device;
         ino_t inode;
+        int access;  // what decides whether it is harmless: the same file may have been opened anew, for writing
         bool operator<(const Open& other) const {
-            return std::tie(fd, device, inode) < std::tie(other.fd, other.device, other.inode);
+            return std::tie(fd, device, inode, access) < std::tie(other.fd, other.device, other.inode, other.access);
         }
     };
+    static Open open_at(int fd, const struct stat& status);
+
     struct Offset {
         Open file;
         off_t offset;

@@ -278,6 +278,18 @@ TEST_CASE("something else under a number that was there at the mark is a finding
     CHECK(found_by(guard) == Lines{"pipe: " + described(number)});
 }
 
+TEST_CASE("a file that was read only at the mark and is open for writing now is a finding") {
+    const TempDir project;
+    const std::filesystem::path file = project.file("data", "text");
+    UniqueFd fd = open_file(file, O_RDONLY);
+    const int number = fd.get();
+    const Guard guard = marked();
+    fd.reset();
+    fd = open_file(file, O_RDWR);
+    REQUIRE(fd.get() == number);
+    CHECK(found_by(guard) == Lines{"file: " + described(fd) + ", open for writing"});
+}
+
 TEST_CASE("a second mark takes what has come since for good and forgets what has gone") {
     auto old = make_pipe();
     Guard guard = marked();
@@ -343,6 +355,13 @@ bool has_writable_files_with(const Open& open) {
 }
 
 }  // namespace
+
+TEST_CASE("a process that cannot look may have writable files") {
+    CHECK(has_writable_files_with([] {
+        const rlimit none{STDERR_FILENO + 1, STDERR_FILENO + 1};
+        return ::setrlimit(RLIMIT_NOFILE, &none);
+    }));
+}
 
 TEST_CASE("a file on disk that is open for writing is told, an appended log included") {
     const TempDir project;
@@ -415,13 +434,18 @@ TEST_CASE("a descriptor that was closed since does not keep the others from bein
     CHECK(offset_of(fd) == 0);
 }
 
-TEST_CASE("saving again forgets the offsets of before") {
+TEST_CASE("saving again forgets what was saved before") {
     const TempDir project;
-    const UniqueFd fd = open_file(project.file("data", "0123456789"), O_RDONLY);
+    const std::filesystem::path file = project.file("data", "0123456789");
+    UniqueFd fd = open_file(file, O_RDONLY);
+    const int number = fd.get();
     Guard guard;
     guard.save_offsets();
-    REQUIRE(next_byte(fd) == '0');
+    fd.reset();
     guard.save_offsets();
+    fd = open_file(file, O_RDONLY);
+    REQUIRE(fd.get() == number);
+    REQUIRE(next_byte(fd) == '0');
     guard.restore_offsets();
     CHECK(offset_of(fd) == 1);
 }

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -72,6 +73,18 @@ std::string end_text(int status) {
                              : "signal " + std::to_string(WTERMSIG(status));
 }
 
+std::string link_of(pid_t pid, const std::string& fd) {
+    std::error_code gone;
+    return std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/fd/" + fd, gone).string();
+}
+
+// Whether the process has a descriptor of the file that /proc calls `link`.
+bool has_open(pid_t pid, const std::string& link) {
+    const std::filesystem::directory_iterator fds("/proc/" + std::to_string(pid) + "/fd");
+    return std::any_of(begin(fds), end(fds),
+                       [&](const auto& entry) { return link_of(pid, entry.path().filename().string()) == link; });
+}
+
 // A keeper in a process of its own, and the supervisor's end of its lifeline.
 class Keeper {
   public:
@@ -82,6 +95,7 @@ class Keeper {
         Pipe errors = make_pipe();
         lifeline_ = std::move(pair->first);
         errors_ = std::move(errors.read);
+        their_end_ = link_of(::getpid(), std::to_string(pair->second.get()));
         pid_ = tests::fork_child([&] {
             lifeline_.reset();
             ::fcntl(pair->second.get(), F_SETFD, 0);  // as it is after the supervisor's exec
@@ -101,6 +115,8 @@ class Keeper {
     Keeper& operator=(const Keeper&) = delete;
 
     [[nodiscard]] pid_t pid() const { return pid_; }
+    // The keeper's end of the lifeline, as /proc calls it.
+    [[nodiscard]] const std::string& their_end() const { return their_end_; }
 
     // The next news, in words.
     [[nodiscard]] std::string told() const {
@@ -139,6 +155,7 @@ class Keeper {
     pid_t pid_ = -1;
     UniqueFd lifeline_;
     UniqueFd errors_;
+    std::string their_end_;
 };
 
 KeeperOptions shell(const std::string& script) {
@@ -178,8 +195,8 @@ TEST_CASE("the interpreter's exit status is told") {
 }
 
 TEST_CASE("the signal that killed the interpreter is told") {
-    const Keeper keeper(shell("kill -SEGV $$"));
-    CHECK(keeper.told() == "interpreter: signal 11");
+    const Keeper keeper(shell("kill -KILL $$"));
+    CHECK(keeper.told() == "interpreter: signal 9");
 }
 
 TEST_CASE("an orphan is waited for, and its end is no news") {
@@ -229,8 +246,15 @@ TEST_CASE("the interpreter starts with no signal blocked") {
 }
 
 TEST_CASE("the interpreter has no end of the lifeline") {
-    const std::string sockets = output_of("for fd in /proc/$$/fd/*; do readlink $fd; done | grep -c socket: > $OUT");
-    CHECK(sockets == "0\n");
+    Pipe up = make_pipe();
+    Pipe go = make_pipe();
+    KeeperOptions options = shell("echo $$ > " + path_of(up.write) + "; read line < " + path_of(go.read));
+    inherit(options, std::move(up.write));
+    inherit(options, std::move(go.read));
+    const Keeper keeper(std::move(options));
+    const pid_t interpreter = std::stoi(read_until(up.read, '\n'));
+    REQUIRE(has_open(keeper.pid(), keeper.their_end()));
+    CHECK_FALSE(has_open(interpreter, keeper.their_end()));
 }
 
 TEST_CASE("what the interpreter inherits is closed with it, although the keeper lives on") {
@@ -246,7 +270,7 @@ TEST_CASE("what the interpreter inherits is closed with it, although the keeper 
 
 // --- signals --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a keeper has a process group of its own, with its interpreter, or stays in the supervisor's") {
+TEST_CASE("a keeper has a process group of its own, or stays in the supervisor's") {
     for (const bool own : {true, false}) {
         KeeperOptions options = shell("exit 0");
         options.own_group = own;
