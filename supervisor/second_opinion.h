@@ -8,9 +8,9 @@
 // is run once more after the whole prefix of the run. A test whose outcome differs there is order-dependent, and so is
 // one that had passed and is skipped or expected to fail there (steps that give up after a failed one; a test that only
 // fails there is polluted, which is the Session's to tell). If it does the same by itself, it is flaky instead: chance
-// made the difference, or what its first run left in the world, and that run's verdict stands. Further passes then halve
-// the tests before it until those it needs are found. All within a budget of seconds: what it does not reach stays
-// unconfirmed.
+// made the difference, or what its first run left in the world, and that run's verdict stands. Further passes then
+// halve the tests before it until those it needs are found. All within a budget of seconds: what it does not reach
+// stays unconfirmed.
 
 #include <cstdint>
 #include <deque>

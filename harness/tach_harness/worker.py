@@ -59,9 +59,7 @@ class Forgotten:
         for node, (_, failure) in list(self._stack.items()):
             self._stack[node] = ([], failure)
         # pytest 7 schedules the finish of a cached fixture anew at every use.
-        self._silenced = [
-            d for d in plan.wide_definitions if d.cached_result is not None and "finish" not in vars(d)
-        ]
+        self._silenced = [d for d in plan.wide_definitions if d.cached_result is not None and "finish" not in vars(d)]
         for definition in self._silenced:
             definition.finish = lambda request: None
 
