@@ -23,6 +23,7 @@
 
 #include "base/eventfd.h"
 #include "base/fd_passing.h"
+#include "base/pidfd.h"
 #include "base/process_tree.h"
 #include "base/unique_fd.h"
 #include "tests/catch.h"
@@ -334,6 +335,23 @@ TEST_CASE("a daemon is still the keeper's, whatever it did to get away") {
     REQUIRE(found);
     CHECK(found->size() == 2);
     CHECK(std::count(found->begin(), found->end(), family.daemon) == 1);
+}
+
+TEST_CASE("ends that come at once are all heard") {
+    const Family family;
+    const auto found = base::descendants(family.keeper.pid());
+    REQUIRE((found && found->size() == 2));
+    // One SIGCHLD for both: the keeper is stopped meanwhile.
+    REQUIRE(::kill(family.keeper.pid(), SIGSTOP) == 0);
+    REQUIRE(::waitpid(family.keeper.pid(), nullptr, WUNTRACED) == family.keeper.pid());
+    for (const pid_t pid : *found) {
+        const auto pidfd = base::open_pidfd(pid);
+        REQUIRE((pidfd && base::send_signal(pidfd->get(), SIGKILL)));
+        REQUIRE(base::wait_readable(pidfd->get(), kGuardMs) == base::Waited::kReadable);
+    }
+    REQUIRE(::kill(family.keeper.pid(), SIGCONT) == 0);
+    CHECK(family.keeper.told() == "interpreter: signal 9");
+    CHECK(eventually([&] { return ::kill(family.daemon, 0) != 0 && errno == ESRCH; }));
 }
 
 TEST_CASE("when the supervisor is done, everything is killed and counted before it is told") {
