@@ -309,7 +309,8 @@ TEST_CASE("the process that runs the test is the one in the record, but never a 
     auto [peer, handover] = start();
     shm::Channel process = attach(handover);
     process.record().item = 0;
-    const auto told = [&](std::int32_t pid) {
+    // By name: clang 14 cannot capture a structured binding.
+    const auto told = [&process, &peer = peer](std::int32_t pid) {
         process.record().top_pid = pid;
         return peer.top_pid();
     };
@@ -326,7 +327,7 @@ TEST_CASE("the process that runs the test is the one in the record, but never a 
 TEST_CASE("the current item is one of the session's, or none") {
     auto [peer, handover] = start();
     shm::Channel process = attach(handover);
-    const auto told = [&](std::uint32_t item, std::size_t items) {
+    const auto told = [&process, &peer = peer](std::uint32_t item, std::size_t items) {
         process.record().item = item;
         return peer.current_item(items);
     };

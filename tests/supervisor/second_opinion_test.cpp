@@ -104,7 +104,7 @@ Outcome always_fails(const Items&, std::uint32_t) {
 }
 
 // `item` passes if all of `needed` ran before it, and fails otherwise; the others pass.
-World needs(std::uint32_t item, Items needed) {
+World needs(std::uint32_t item, const Items& needed) {
     return [=](const Items& before, std::uint32_t now) {
         const bool good = std::all_of(needed.begin(), needed.end(), [&](std::uint32_t n) { return has(before, n); });
         return now != item || good ? Outcome::kPassed : Outcome::kFailed;
