@@ -89,8 +89,8 @@ def offsets_save() -> None:
 def offsets_restore() -> None:
     """Put the offsets back where they were saved."""
 
-def has_writable_files() -> bool:
-    """Whether a file on disk is open for writing."""
+def writable_files() -> tuple[tuple[int, int, int], ...]:
+    """Descriptor, device and inode of the files on disk that are open for writing, standard streams left out."""
 
 def unshare_read_only_files() -> None:
     """Give this process offsets of its own in the files that it has open for reading."""

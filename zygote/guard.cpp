@@ -53,6 +53,9 @@ bool is_memory_device(const struct stat& status) {
     return S_ISCHR(status.st_mode) && major(status.st_rdev) == 1;
 }
 
+// Device and inode of what descriptors 0 to 2 were at the start: of the process, not of a Guard.
+std::set<std::pair<dev_t, ino_t>> standard_streams;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
 bool is_harmless(int fd, const struct stat& status) {
     if (is_memory_device(status) || S_ISDIR(status.st_mode)) return true;
     if (!S_ISREG(status.st_mode)) return false;
@@ -160,16 +163,26 @@ void Guard::unshare_read_only_files() {
     }
 }
 
-bool Guard::has_writable_files() {
+void Guard::mark_standard_streams() {
+    standard_streams.clear();
+    for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
+        struct stat status {};
+        if (::fstat(fd, &status) == 0) standard_streams.emplace(status.st_dev, status.st_ino);
+    }
+}
+
+std::vector<WritableFile> Guard::writable_files() {
     const auto fds = numbers_in("/proc/self/fd");
-    if (!fds) return true;  // perhaps
+    if (!fds) return {WritableFile{}};
+    std::vector<WritableFile> files;
     for (const int fd : *fds) {
         struct stat status {};
         if (fd <= STDERR_FILENO || ::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) continue;
         if ((::fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) continue;
-        if (!link_of(fd).starts_with("/memfd:tach-")) return true;
+        if (standard_streams.contains({status.st_dev, status.st_ino})) continue;
+        if (!link_of(fd).starts_with("/memfd:tach-")) files.push_back({fd, status.st_dev, status.st_ino});
     }
-    return false;
+    return files;
 }
 
 void Guard::save_offsets() {

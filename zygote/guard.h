@@ -24,6 +24,12 @@ struct Finding {
     std::string detail;
 };
 
+struct WritableFile {
+    int fd = -1;  // -1: unknown
+    dev_t device = 0;
+    ino_t inode = 0;
+};
+
 class Guard {
   public:
     // The present descriptors and shared mappings are part of the good state.
@@ -34,8 +40,10 @@ class Guard {
     // shares them with its siblings, which read at the same time.
     static void unshare_read_only_files();
 
-    // Whether a file on disk is open for writing, or may be: nobody can look.
-    [[nodiscard]] static bool has_writable_files();
+    // Files on disk that are open for writing, the standard streams left out (pytest's capture holds more descriptors of
+    // what they were when this process started, see mark_standard_streams). When nobody can look, one that is unknown.
+    [[nodiscard]] static std::vector<WritableFile> writable_files();
+    static void mark_standard_streams();
 
     // Offsets of read-only regular files. Writable ones are left alone: a log must go on where the last test ended.
     void save_offsets();

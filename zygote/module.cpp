@@ -324,8 +324,17 @@ PyObject* offsets_restore(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
-PyObject* has_writable_files(PyObject*, PyObject*) {
-    return PyBool_FromLong(tach::zygote::Guard::has_writable_files() ? 1 : 0);
+PyObject* writable_files(PyObject*, PyObject*) {
+    const auto files = tach::zygote::Guard::writable_files();
+    PyObject* result = PyTuple_New(static_cast<Py_ssize_t>(files.size()));
+    for (std::size_t i = 0; result != nullptr && i < files.size(); ++i) {
+        const auto device = static_cast<unsigned long long>(files[i].device);
+        const auto inode = static_cast<unsigned long long>(files[i].inode);
+        PyObject* entry = Py_BuildValue("(iKK)", files[i].fd, device, inode);
+        if (entry == nullptr) Py_CLEAR(result);
+        else PyTuple_SetItem(result, static_cast<Py_ssize_t>(i), entry);
+    }
+    return result;
 }
 
 PyObject* unshare_read_only_files(PyObject*, PyObject*) {
@@ -360,7 +369,7 @@ PyMethodDef methods[] = {
     {"guard_findings", guard_findings, METH_NOARGS, nullptr},
     {"offsets_save", offsets_save, METH_NOARGS, nullptr},
     {"offsets_restore", offsets_restore, METH_NOARGS, nullptr},
-    {"has_writable_files", has_writable_files, METH_NOARGS, nullptr},
+    {"writable_files", writable_files, METH_NOARGS, nullptr},
     {"unshare_read_only_files", unshare_read_only_files, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -456,6 +465,7 @@ PyModuleDef definition{PyModuleDef_HEAD_INIT, "_tach", nullptr, -1, methods, nul
 PyMODINIT_FUNC PyInit__tach() {  // NOLINT(readability-identifier-naming): CPython looks for this name
     PyObject* module = PyModule_Create(&definition);
     if (module == nullptr) return nullptr;
+    tach::zygote::Guard::mark_standard_streams();  // nothing is captured yet
     for (const Constant& entry : kConstants) {
         PyObject* value = PyLong_FromUnsignedLong(entry.value);
         const bool added = value != nullptr && PyObject_SetAttrString(module, entry.name, value) == 0;

@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import sys
+import weakref
 from contextlib import suppress
 from os import fork as _fork
 from typing import Any
@@ -33,17 +34,40 @@ def flush_buffers() -> None:
                 handler.flush()
         except Exception:
             pass
-    _flush_files()
+    _writers.flush()
 
 
-def _flush_files() -> None:
-    """Files that somebody has open for writing; looked for only if there are any, since that visits every object."""
-    if not native.has_writable_files():
-        return
-    for candidate in gc.get_objects():
-        if isinstance(candidate, _WRITERS):
-            with suppress(Exception):  # closed, or not for writing
-                candidate.flush()
+class _Writers:
+    """The Python objects that may hold unwritten data for files on disk.
+
+    Finding them visits every object, which costs milliseconds and, in a forked process, copies the memory. So what was
+    found is kept as long as the same files are open.
+    """
+
+    def __init__(self) -> None:
+        self._files: tuple[tuple[int, int, int], ...] = ()
+        self._found: list[weakref.ref[Any]] = []
+
+    def flush(self) -> None:
+        files = native.writable_files()
+        if files != self._files or not all(self._is_open(reference) for reference in self._found):
+            self._found = [weakref.ref(o) for o in gc.get_objects() if isinstance(o, _WRITERS)] if files else []
+            self._found = [reference for reference in self._found if self._is_open(reference)]
+            self._files = files
+        for reference in self._found:
+            with suppress(Exception):  # not for writing
+                reference().flush()  # type: ignore[union-attr]
+
+    @staticmethod
+    def _is_open(reference: weakref.ref[Any]) -> bool:
+        writer = reference()
+        try:
+            return writer is not None and not writer.closed
+        except Exception:  # detached: somebody else's now
+            return False
+
+
+_writers = _Writers()
 
 
 def fork(keep_atexit: bool = False) -> int:

@@ -348,7 +348,7 @@ bool has_writable_files_with(const Open& open) {
         ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
         const int fd = open();
         if (fd < 0) return 2;
-        return Guard::has_writable_files() ? 1 : 0;
+        return Guard::writable_files().empty() ? 0 : 1;
     }));
     REQUIRE((status == 0 || status == 1));
     return status == 1;
@@ -383,6 +383,18 @@ TEST_CASE("what is read only, no file, a standard stream or tach's own is no wri
         const int fd = ::open(file.c_str(), O_RDWR);
         for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(fd, stream);
         return ::close(fd);
+    }));
+}
+
+TEST_CASE("what the standard streams were at the start is no writable file at any descriptor") {
+    const TempDir project;
+    const std::string file = project.file("data", "text").string();
+    CHECK_FALSE(has_writable_files_with([&] {
+        const int fd = ::open(file.c_str(), O_RDWR);
+        ::dup2(fd, STDOUT_FILENO);
+        Guard::mark_standard_streams();
+        const int null = ::open("/dev/null", O_RDWR);  // as pytest's capture does
+        return ::dup2(null, STDOUT_FILENO);
     }));
 }
 
