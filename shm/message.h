@@ -77,9 +77,10 @@ enum class Kind : std::uint16_t {
     kWarning = 99,     // item or kNoItem; [pickle]
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
-    kDone = 102,       // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note]
-    kCrashed = 103,    // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
-    kExit = 104,       // item, a: 1 KeyboardInterrupt, 2 pytest.exit; [pickle]: the session must end with this item
+    kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line]
+    kCrashed = 103,  // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
+    kExit = 104,  // item, a: 1 KeyboardInterrupt, 2 pytest.exit, 3 internal error; [pickle]: the session must end with
+                  // this item
     kRunDone = 105,  // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
                      // b: 1 if the run ended early, by kExit
     kRetired = 106,  // nothing is left to finalise, the process exits next; a: its exit code

@@ -167,7 +167,7 @@ class Session {
     void show_failure(std::uint32_t index);
     void finish_process(Id id);
     void complete(std::uint32_t index);
-    void account_failure(std::uint32_t item);
+    void account_failures();
     void cut(std::uint32_t item, bool final);
     void uncut();
     void set_limits();

@@ -231,7 +231,7 @@ void Session::handle_item_message(Id id, Message message) {
     if (message.kind() == Kind::kAmend && !item.messages.empty()) {
         const bool was_failed = result.failures() > 0;
         result.add_amend(message);
-        if (item.complete && !was_failed && result.failures() > 0) account_failure(message.head.item);
+        if (item.complete && !was_failed && result.failures() > 0) account_failures();
         item.messages.insert(item.messages.end() - 1, std::move(message));  // before its Done
         return;
     }

@@ -338,7 +338,7 @@ void Session::charge_finalisers(const Process& ended, std::optional<int> status)
     const bool failed_before = results_.at(item).failures() > 0;
     charge_death(ended, item, status);
     results_.at(item).note = "the process that finalised session fixtures died";
-    if (!failed_before) account_failure(item);
+    if (!failed_before) account_failures();
 }
 
 // The process that set up session fixtures died while doing so, or while holding them: the test that asked for them is
@@ -443,7 +443,7 @@ void Session::complete(std::uint32_t index) {
     if (opinions_enabled() && result.doubtful() && result.mode != shm::Mode::kShared) doubt(index);
     order_->done(index);
     show_failure(index);
-    if (result.failures() > 0) account_failure(index);
+    if (result.failures() > 0) account_failures();
     replay();
 }
 
@@ -456,7 +456,7 @@ void Session::show_failure(std::uint32_t index) {
 }
 
 // -x and --maxfail give pytest's verdict: the first failures in collection order, everything before them completed.
-void Session::account_failure(std::uint32_t) {
+void Session::account_failures() {
     if (maxfail_ == 0 || solo_) return;
     std::uint32_t failures = 0;
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
@@ -495,7 +495,7 @@ void Session::uncut() {
     }
     schedule_->take(gone);
     set_limits();
-    account_failure(0);
+    account_failures();
 }
 
 void Session::set_limits() {

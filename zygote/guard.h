@@ -40,8 +40,9 @@ class Guard {
     // shares them with its siblings, which read at the same time.
     static void unshare_read_only_files();
 
-    // Files on disk that are open for writing, the standard streams left out (pytest's capture holds more descriptors of
-    // what they were when this process started, see mark_standard_streams). When nobody can look, one that is unknown.
+    // Files on disk that are open for writing, the standard streams left out (pytest's capture holds more descriptors
+    // of what they were when this process started, see mark_standard_streams). When nobody can look, one that is
+    // unknown.
     [[nodiscard]] static std::vector<WritableFile> writable_files();
     static void mark_standard_streams();
 

@@ -303,7 +303,9 @@ PyObject* guard_findings(PyObject*, PyObject*) {
     PyObject* list = PyList_New(0);
     if (list == nullptr) return nullptr;
     for (const tach::zygote::Finding& finding : guard_state.findings()) {
-        PyObject* pair = Py_BuildValue("(ss)", finding.kind.c_str(), finding.detail.c_str());
+        // A file's name need not be UTF-8. "N" takes the reference, a null one is an error of the whole.
+        PyObject* detail = PyUnicode_DecodeFSDefault(finding.detail.c_str());
+        PyObject* pair = Py_BuildValue("(sN)", finding.kind.c_str(), detail);
         const bool added = pair != nullptr && PyList_Append(list, pair) == 0;
         Py_XDECREF(pair);
         if (!added) {
@@ -331,8 +333,10 @@ PyObject* writable_files(PyObject*, PyObject*) {
         const auto device = static_cast<unsigned long long>(files[i].device);
         const auto inode = static_cast<unsigned long long>(files[i].inode);
         PyObject* entry = Py_BuildValue("(iKK)", files[i].fd, device, inode);
-        if (entry == nullptr) Py_CLEAR(result);
-        else PyTuple_SetItem(result, static_cast<Py_ssize_t>(i), entry);
+        if (entry == nullptr)
+            Py_CLEAR(result);
+        else
+            PyTuple_SetItem(result, static_cast<Py_ssize_t>(i), entry);
     }
     return result;
 }

@@ -70,6 +70,16 @@ class _Writers:
 _writers = _Writers()
 
 
+def collect_garbage() -> None:
+    """Before copies are made: otherwise each would finalise the same garbage.
+
+    It also leaves the young generations empty, so that the collection at the end of a test looks at what the test has
+    made and not, with a page fault for each page, at what was imported.
+    """
+    if gc.isenabled():
+        gc.collect()
+
+
 def fork(keep_atexit: bool = False) -> int:
     """os.fork with Python's own hooks, but for `random`, which they would reseed: a copy must be a copy.
 

@@ -255,3 +255,33 @@ def test_without_pytests_terminal(project: Project, words: list[str]) -> None:
     report = project.json("-p", "no:terminal", "-p", "no:capture", *words)
     report.expect(1, passed=1, failed=1, skipped=1, xfailed=1, error=1)
     project.tach("-p", "no:terminal", "-p", "no:skipping", *words)
+
+
+def test_an_open_file_whose_name_is_no_utf8(project: Project) -> None:
+    project.write("conftest.py", "file = open(b'caf\\xe9', 'w')\n")
+    project.write(
+        "test_it.py",
+        "import pytest\n@pytest.fixture(scope='module')\ndef wide(): yield open(b'bar\\xe9', 'w')\ndef test_a(wide): pass\n",
+    )
+    project.tach().expect(0, passed=1)
+
+
+def test_garbage_of_the_collection_is_finalised_once(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import gc
+        import pytest
+
+        class Cycle:
+            def __init__(self): self.me = self
+            def __del__(self):
+                with open("log", "a") as file: file.write("x\\n")
+
+        Cycle()
+        @pytest.mark.parametrize("number", range(6))
+        def test_it(number): gc.collect()
+        """,
+    )
+    project.tach("-n", "2").expect(0, passed=6)
+    assert project.log() == ["x"]
