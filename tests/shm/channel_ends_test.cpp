@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <new>
 #include <optional>
@@ -98,6 +99,15 @@ int number_of_supervisors_eventfd(const Channel& supervisor) {
     }
     FAIL("the process has no eventfd of the supervisor");
     return -1;
+}
+
+// Whether the process sleeps in a system call.
+bool is_asleep(pid_t pid) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string line;
+    std::getline(stat, line);
+    const std::size_t name_end = line.rfind(") ");  // see proc(5)
+    return name_end != std::string::npos && line.substr(name_end + 2, 1) == "S";
 }
 
 void limit_descriptors(rlim_t limit) {
@@ -234,13 +244,15 @@ TEST_CASE("while commands are queued, the supervisor's try_send refuses, so that
     CHECK(ends.process.receive().value()->head.item == 2);
 }
 
-TEST_CASE("a message larger than the ring gets through although a test closed the process's eventfd") {
+TEST_CASE("a message larger than the ring gets through although the process's eventfd is a pipe of the test's by now") {
     Ends ends = make_ends();
+    const Pipe pipe = make_pipe();
+    REQUIRE(::write(pipe.write.get(), "12345678", 8) == 8);
     const std::string large(3 * shm::kRingBytes, 'l');
     const std::array<std::string_view, 1> strings{large};
     OwnedChild process([&] {
         ends.process.adopt();
-        ::close(ends.process.wake_fd());
+        ::dup3(pipe.read.get(), ends.process.wake_fd(), O_CLOEXEC);
         return ends.process.send(head_of(Kind::kReport), strings).value() == Sent::kSent ? 0 : 1;
     });
     std::optional<shm::Message> message;
@@ -250,25 +262,29 @@ TEST_CASE("a message larger than the ring gets through although a test closed th
     }));
     CHECK(message->string(0).size() == large.size());
     CHECK(process.end() == 0);
+    CHECK(is_readable(pipe.read.get()));  // nobody took its bytes
 }
 
 TEST_CASE("a signal handler does not interrupt send") {
+    static int handled = -1;  // for the handler
     Ends ends = make_ends();
     const std::string large(2 * shm::kRingBytes, 'l');
     const std::array<std::string_view, 1> strings{large};
-    const base::Mapping raw = map_raw(ends.supervisor);
-    const shm::RingControl& events = control_at(raw, shm::kEventOffset);
+    const Pipe pipe = make_pipe();
     OwnedChild process([&] {
+        handled = pipe.write.get();
         struct sigaction action {};
-        action.sa_handler = [](int) {};
+        action.sa_handler = [](int) { [[maybe_unused]] const ssize_t count = ::write(handled, "h", 1); };
         ::sigaction(SIGUSR1, &action, nullptr);
         ends.process.adopt();
         return ends.process.send(head_of(Kind::kReport), strings).value() == Sent::kSent ? 0 : 1;
     });
-    for (int i = 0; i < 10; ++i) {
-        REQUIRE(eventually([&] { return events.writer_waiting.load() == 1; }));  // asleep, or nearly
-        REQUIRE(::kill(process.pid(), SIGUSR1) == 0);
-    }
+    const base::Mapping raw = map_raw(ends.supervisor);
+    const shm::RingControl& events = control_at(raw, shm::kEventOffset);
+    REQUIRE(eventually([&] { return events.writer_waiting.load() == 1 && is_asleep(process.pid()); }));
+    REQUIRE(::kill(process.pid(), SIGUSR1) == 0);
+    REQUIRE(base::wait_readable(pipe.read.get(), tests::kGuardMs) == base::Waited::kReadable);
+    REQUIRE(eventually([&] { return is_asleep(process.pid()); }));
     std::optional<shm::Message> message;
     REQUIRE(eventually([&] {
         message = ends.supervisor.receive().value();

@@ -80,7 +80,7 @@ inline int run_hostile_input(std::span<const std::uint8_t> input) {
                                          shm::Positions::kPrivate);  // positions 0, as the supervisor's
     const shm::RingWriter trusted_writer(ring.memory(), shm::Positions::kPrivate);
     std::uint64_t words[kFuzzWords / sizeof(std::uint64_t)]{};
-    std::memcpy(words, input.data(), std::min(input.size(), kFuzzWords));
+    if (!input.empty()) std::memcpy(words, input.data(), std::min(input.size(), kFuzzWords));
     const auto data = input.subspan(std::min(input.size(), kFuzzWords));
     if (!data.empty()) std::memcpy(ring.memory().data.data(), data.data(), std::min(data.size(), kFuzzCapacity));
     const auto reset = [&] {
