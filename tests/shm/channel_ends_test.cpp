@@ -144,7 +144,8 @@ TEST_CASE("an attach that is refused closes what it was given") {
     const std::ptrdiff_t before = open_descriptors();
     auto fds = supervisor->share().value();
     fds.segment = UniqueFd(::memfd_create("other", MFD_CLOEXEC));
-    CHECK_FALSE(Channel::attach(std::move(fds), Side::kProcess));
+    const auto refused = Channel::attach(std::move(fds), Side::kProcess);
+    CHECK_FALSE(refused);
     CHECK(open_descriptors() == before);
 }
 
@@ -229,7 +230,7 @@ TEST_CASE("events reach the supervisor although a test closed its eventfd, which
 
 TEST_CASE("while commands are queued, the supervisor's try_send refuses, so that nothing overtakes them") {
     Ends ends = make_ends();
-    const std::string large(2 * shm::kRingBytes, 'l');
+    const std::string large(std::size_t{2} * shm::kRingBytes, 'l');
     const std::array<std::string_view, 1> strings{large};
     REQUIRE(ends.supervisor.post(head_of(Kind::kRun, 1), strings));
     REQUIRE(ends.supervisor.has_backlog());
@@ -248,7 +249,7 @@ TEST_CASE("a message larger than the ring gets through although the process's ev
     Ends ends = make_ends();
     const Pipe pipe = make_pipe();
     REQUIRE(::write(pipe.write.get(), "12345678", 8) == 8);
-    const std::string large(3 * shm::kRingBytes, 'l');
+    const std::string large(std::size_t{3} * shm::kRingBytes, 'l');
     const std::array<std::string_view, 1> strings{large};
     OwnedChild process([&] {
         ends.process.adopt();
@@ -268,7 +269,7 @@ TEST_CASE("a message larger than the ring gets through although the process's ev
 TEST_CASE("a signal handler does not interrupt send") {
     static int handled = -1;  // for the handler
     Ends ends = make_ends();
-    const std::string large(2 * shm::kRingBytes, 'l');
+    const std::string large(std::size_t{2} * shm::kRingBytes, 'l');
     const std::array<std::string_view, 1> strings{large};
     const Pipe pipe = make_pipe();
     OwnedChild process([&] {
