@@ -20,6 +20,7 @@ SecondOpinion::SecondOpinion(std::vector<std::uint32_t> modules, double budget_s
     : modules_(std::move(modules)), budget_s_(budget_s), search_budget_s_(budget_s * kSearchShare) {}
 
 void SecondOpinion::doubt(std::uint32_t item, Outcome outcome) {
+    if (excluded_.contains(item)) return settle(item, Settled::Verdict::kUnconfirmed);
     doubts_[item] = Doubt{outcome};
 }
 
@@ -134,7 +135,7 @@ void SecondOpinion::judge_doubt(std::uint32_t item, std::uint32_t start, const S
         settle(item, Settled::Verdict::kUnconfirmed);
     } else if (found->second != doubts_.at(item).outcome) {
         search(item, start, found->second);
-    } else if (start == 0) {
+    } else if (doubts_.at(item).stage == Stage::kPrefix || module_start(item) == 0) {
         settle(item, Settled::Verdict::kConfirmed);
     } else {
         doubts_.at(item).stage = Stage::kPrefix;

@@ -380,3 +380,21 @@ TEST_CASE("an excluded test is in no pass, be it a module, a prefix or a search"
     CHECK(run.passes == Passes{{5}, {0, 2, 3, 5}, {5}, {0, 5}, {2, 3, 5}, {2, 5}, {3, 5}});
     CHECK(run.told == Lines{"5 needs 3"});
 }
+
+TEST_CASE("a prefix whose first test is excluded confirms as well") {
+    Run run({0, 0, 1, 1}, always_fails);
+    run.opinion.exclude(0);
+    run.doubt(3);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{2, 3}, {1, 2, 3}});
+    CHECK(run.told == Lines{"3 confirmed"});
+}
+
+TEST_CASE("a first module whose first test is excluded is still its own prefix") {
+    Run run({0, 0, 0}, always_fails);
+    run.opinion.exclude(0);
+    run.doubt(2);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{1, 2}});
+    CHECK(run.told == Lines{"2 confirmed"});
+}
