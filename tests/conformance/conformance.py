@@ -134,14 +134,15 @@ def _all(options: argparse.Namespace, args: list[str]) -> int:
 
 
 def _quick(options: argparse.Namespace, args: list[str]) -> int:
-    """Run the self test, then old pytest on old python and new on new; of what lies between, the core."""
+    """Run the self test, then old pytest on old python and new on new; of what lies between, the core, told briefly."""
     if _selftest(options, args):
         return 1
     pythons, versions = _pythons(options), options.pytest or list(PYTESTS)
     ends = [(pythons[0], versions[0]), (pythons[-1], versions[-1])]
     ends = list(dict.fromkeys(ends))
     middle = [(pythons[-1], version) for version in versions[1:-1]]
-    own = own_combinations(ends, options.own) + own_combinations(middle, options.own or "core")
+    own = [c for c in own_combinations(ends, options.own) if c.label != "own/core-short" or not middle]
+    own += own_combinations(middle, options.own or "core-short")
     return _run(options, args, own, ends)
 
 
