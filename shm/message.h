@@ -38,9 +38,8 @@ enum class Kind : std::uint16_t {
     kFinish = 5,      // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
     kResume = 6,      // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
     kModules = 7,     // asks for kModuleFiles
-    kLate =
-        8,  // answers kRoot: wide fixtures that tests asked for at run time; [records separated by NUL: test file and
-            // names, separated by newlines]
+    kLate = 8,        // answers kRoot: wide fixtures that tests asked for at run time; [records separated by NUL: test
+                      // file and names, separated by newlines]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices
@@ -55,14 +54,15 @@ enum class Kind : std::uint16_t {
     kProblem = 66,  // a: exit code it will end with; [text]: our own traceback; a worker or base is replaced
     kReaped = 67,   // a: pid, b: wait status as waitpid(2) gives it
     kBaseReady =
-        68,  // a: base number (0: the zygote itself, which can be forked from now on), b: 1 if live; [why it is live]
+        68,  // a: base number (0: the zygote itself, which can be forked from now on), b: 1 if live; [why it is
+             // live]
 
     // --- zygote -> supervisor -----------------------------------------------------------------------------------
     kItem = 80,  // item, a: unit (0: stands alone), b: ItemFlags, t0: base that it starts from, t1: base that is filled
                  // from it (0: none); [nodeid, file, session fixtures joined by newlines]
     kCollected =
-        81,      // item: number of items, a: maxfail (0: none), b: SessionFlags, t0: deselected, t1: workers asked for
-                 // in addopts (-n of xdist; 0: not asked)
+        81,      // item: number of items, a: maxfail (0: none), t0: deselected, t1: workers asked for in addopts (-n
+                 // of xdist; 0: not asked)
     kSolo = 82,  // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
     kCollectCounts = 85,  // a: modules and the like that were skipped, b: errors, t0: deselected items
@@ -71,10 +71,9 @@ enum class Kind : std::uint16_t {
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
     kStarted = 96,   // item, a: Mode, t0: when
     kLogStart = 97,  // item                                  these four are passed on to the controller unchanged
-    kReport =
-        98,  // item, a: Phase, b: ReportFlags, t0: start, t1: duration; [pickle, category, message, and if JSON was
-             // asked for: longrepr, stdout, stderr]
-    kWarning = 99,     // item or kNoItem; [pickle]
+    kReport = 98,    // item, a: Phase, b: ReportFlags, t0: start, t1: duration; [pickle, category, message, and if JSON
+                     // was asked for: longrepr, stdout, stderr]
+    kWarning = 99,   // item or kNoItem; [pickle]
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
     kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line]
@@ -83,7 +82,7 @@ enum class Kind : std::uint16_t {
                   // this item
     kRunDone = 105,  // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
                      // b: 1 if the run ended early, by kExit
-    kRetired = 106,  // nothing is left to finalise, the process exits next; a: its exit code
+    kRetired = 106,  // nothing is left to finalise, the process exits next
     kLive = 108,     // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
 };
 
@@ -103,10 +102,6 @@ enum ItemFlags : std::uint32_t {
     kItemDynamic = 1U << 0,    // may ask for fixtures at run time: never split from its module
     kItemNoRerun = 1U << 1,    // carries the no_rerun mark
     kItemOwnWorker = 1U << 2,  // session fixtures asked for at run time: all such items go to one worker
-};
-
-enum SessionFlags : std::uint32_t {
-    kSessionSplitWide = 1U << 0,  // the suite says it is parallel: session fixtures once per worker, as xdist has it
 };
 
 enum ReportFlags : std::uint32_t {

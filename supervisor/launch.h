@@ -22,7 +22,6 @@ struct LaunchPlan {
     Home home;
     Interpreter interpreter;
     std::uint64_t seed = 0;
-    std::uint32_t workers = 1;
     bool restarted = false;    // an earlier interpreter of this run has died
     bool interactive = false;  // the tests may read the terminal: they stay in its foreground group
 };

@@ -42,8 +42,7 @@ Session::Session(Settings settings, Home home, Interpreter interpreter, std::uin
     plan_.interpreter = std::move(interpreter);
     plan_.seed = seed;
     plan_.interactive = interactive;
-    plan_.workers = worker_count(settings_.workers.value);
-    workers_ = plan_.workers;
+    workers_ = worker_count(settings_.workers.value);
     python_executable_ = plan_.interpreter.executable.string();
 }
 
@@ -366,7 +365,7 @@ ReportInputs Session::report_inputs() const {
     inputs.python_version = python_version_;
     inputs.metrics["respawns"] = respawns_;
     inputs.metrics["second_opinion_passes"] = opinions_ ? opinions_->passes() : 0;
-    inputs.metrics["order_dependent"] = static_cast<double>(order_dependent_.size());
+    inputs.metrics["order_dependent"] = order_dependent_;
     inputs.metrics["unconfirmed"] = unconfirmed_;
     return inputs;
 }

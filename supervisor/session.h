@@ -176,7 +176,7 @@ class Session {
     [[nodiscard]] std::size_t live_workers() const;
     [[nodiscard]] std::uint32_t charged_item() const;
     [[nodiscard]] Schedule make_schedule() const;
-    void note_order_dependents();
+    void hold_back_order_dependents();
 
     // --- session_opinions.cpp
     void doubt(std::uint32_t item);
@@ -255,8 +255,8 @@ class Session {
     std::set<std::uint32_t> unsettled_;
     std::map<std::uint32_t, Replacement> replacements_;
     std::int64_t pass_started_ns_ = 0;
-    std::vector<std::uint32_t> order_dependent_;
-    std::set<std::uint32_t> noted_;  // polluted or flaky
+    std::uint32_t order_dependent_ = 0;
+    std::set<std::uint32_t> noted_;  // order-dependent, polluted or flaky: the summary shows their notes
     std::uint32_t unconfirmed_ = 0;
 
     std::string python_version_;

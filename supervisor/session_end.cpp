@@ -101,13 +101,9 @@ std::vector<std::string> Session::summary_lines() const {
         live.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
     }
     std::vector<std::string> noted;
-    for (const std::uint32_t item : order_dependent_) {
-        if (item < results_.end())
-            noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
-    }
     for (const std::uint32_t item : noted_) {
-        if (item < results_.end())
-            noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
+        if (item >= results_.end()) break;
+        noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
     append_bounded(lines, std::move(live));
     append_bounded(lines, std::move(noted));

@@ -35,7 +35,7 @@ void Session::know_modules(const shm::Message& message) {
     for (std::size_t i = 1; i < message.strings.size(); ++i) files.emplace_back(std::string(message.string(i)));
     const bool first = opinion_key_.empty();
     opinion_key_ = content_keys_.key(files, message.string(0));
-    if (first) note_order_dependents();
+    if (first) hold_back_order_dependents();
     pump();
 }
 
@@ -201,7 +201,8 @@ void Session::note_order_dependence(std::uint32_t item, const Opinion& opinion) 
         needs.size() == 1 ? fmt::format("order-dependent: {} alone, needs {}", opinion.alone, needs.front())
                           : fmt::format("order-dependent: {} alone, needs some of the {} tests before it from {}",
                                         opinion.alone, needs.size(), needs.empty() ? "the start" : needs.front());
-    order_dependent_.push_back(item);
+    noted_.insert(item);
+    ++order_dependent_;
 }
 
 // Before -x acts: do the failures up to the cut still stand?

@@ -58,7 +58,7 @@ void Session::begin_running() {
 }
 
 // What earlier runs found to be order-dependent, and the tests that it needs, run as pytest would run them.
-void Session::note_order_dependents() {
+void Session::hold_back_order_dependents() {
     std::map<std::string_view, std::uint32_t> by_nodeid;
     for (std::uint32_t i = 0; i < items_.size(); ++i) by_nodeid.emplace(results_.nodeid(i), i);
     std::set<std::uint32_t> together;

@@ -451,7 +451,6 @@ constexpr Constant kConstants[] = {
     {"ITEM_DYNAMIC", tach::shm::kItemDynamic},
     {"ITEM_NO_RERUN", tach::shm::kItemNoRerun},
     {"ITEM_OWN_WORKER", tach::shm::kItemOwnWorker},
-    {"SESSION_SPLIT_WIDE", tach::shm::kSessionSplitWide},
     {"REPORT_FAILED", tach::shm::kReportFailed},
     {"REPORT_SKIPPED", tach::shm::kReportSkipped},
     {"REPORT_XFAIL", tach::shm::kReportXfail},

@@ -33,33 +33,18 @@ class _StopFilling(BaseException):
 
 
 @contextlib.contextmanager
-def _stopping_at(narrow: Any) -> Iterator[None]:
-    """Let FixtureDef.execute raise _StopFilling for each definition for which `narrow` is true."""
-    original = FixtureDef.execute
+def _stopping_at(narrow: Any, pass_through: bool = False) -> Iterator[None]:
+    """Let FixtureDef.execute raise _StopFilling for each definition for which `narrow` is true.
 
-    def execute(self: Any, request: Any) -> Any:
-        __tracebackhide__ = True
-        if narrow(self):
-            raise _StopFilling
-        return original(self, request)
-
-    FixtureDef.execute = execute  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        FixtureDef.execute = original  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def _passing_through(narrow: Any) -> Iterator[None]:
-    """Like _stopping_at, but what a narrow definition asks for is set up first: it may override a wide one by its name."""
+    With `pass_through`, what such a definition asks for is set up first: it may override a wide one by its name.
+    """
     original = FixtureDef.execute
 
     def execute(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         if not narrow(self):
             return original(self, request)
-        for name in self.argnames:
+        for name in self.argnames if pass_through else ():
             with contextlib.suppress(_StopFilling):
                 request._get_active_fixturedef(name)
         raise _StopFilling
@@ -141,7 +126,7 @@ class Filler:
             for name in fixture_closure(target):
                 try:
                     if name in names:
-                        with contextlib.suppress(_StopFilling), _passing_through(narrow):
+                        with contextlib.suppress(_StopFilling), _stopping_at(narrow, pass_through=True):
                             target._request._get_active_fixturedef(name)
                 except (Exception, OutcomeException) as error:
                     failure = failure or error  # the others are needed by other items

@@ -299,10 +299,9 @@ class Plan:
             strings = (text(plan.item.nodeid), text(str(plan.item.path)), text(fixtures))
             bases = {"t0": plan.base, "t1": plan.opens_base}
             send(native.KIND_ITEM, index, a=plan.unit, b=plan.flags, strings=strings, **bases)
-        flags = native.SESSION_SPLIT_WIDE if self.split_wide else 0
         maxfail = int(config.getvalue("maxfail") or 0)
         if config.getoption("stepwise", False):
             # What the stepwise plugin will stop at: the first failure, or with --stepwise-skip the second.
             stop = 2 if config.getoption("stepwise_skip", False) else 1
             maxfail = min(maxfail or stop, stop)
-        send(native.KIND_COLLECTED, len(self.items), maxfail, flags, t0=deselected, t1=wanted_workers)
+        send(native.KIND_COLLECTED, len(self.items), maxfail, t0=deselected, t1=wanted_workers)

@@ -18,7 +18,7 @@ from . import layers
 from .engine import Engine, ForkEngine, Verdict, die_of_exception
 from .link import native, receive, send, text
 from .plan import Plan
-from .process import CrashFile, collect_garbage, read_capture
+from .process import YOUNG_GENERATIONS, CrashFile, collect_garbage, read_capture
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter, mute_log_hooks
 
 if TYPE_CHECKING:
@@ -312,7 +312,7 @@ class Worker:
             send_exit(index, error)
             self.interrupted = True
         native.end()
-        collect_garbage()
+        collect_garbage(YOUNG_GENERATIONS)
         self.plugin.entropy.judge()
         self._note_if_live(index)
 

@@ -57,7 +57,7 @@ HOSTILE = {
     "kills its process group": ("import signal; os.killpg(0, signal.SIGTERM)", {"passed", "crashed"}),
     "kills itself": ("import signal; os.kill(os.getpid(), signal.SIGKILL)", {"crashed"}),
     "terminates itself": ("import signal; os.kill(os.getpid(), signal.SIGTERM)", {"crashed"}),
-    "stops its parent": ("import signal; os.kill(os.getpid(), signal.SIGPIPE)", {"passed"}),
+    "sends itself SIGPIPE": ("import signal; os.kill(os.getpid(), signal.SIGPIPE)", {"passed"}),
     "leaves by os._exit": ("os._exit(0)", {"crashed"}),
     "calls sys.exit": ("import sys; sys.exit(0)", {"failed"}),
     "raises SystemExit in a thread": (
