@@ -254,8 +254,9 @@ class Worker:
     def _unit(self, chunk: list[int]) -> None:
         """The layer's process: keeps the wide fixtures, brings them up to date between tests, finalises them."""
         position = 0
+        charged = chunk[0]  # with what goes wrong at the layer's end: the last item that was begun
         while position < len(chunk) and self._may_go_on(chunk[position]):
-            index = chunk[position]
+            index = charged = chunk[position]
             last = position + 1 == len(chunk)
             nextitem = None if last else self.session.items[chunk[position + 1]]
             self._bring_up_to_date(index)
@@ -263,7 +264,7 @@ class Worker:
                 break
             position += self._unit_test(index, nextitem, last)
         if self.session._setupstate.stack:
-            self._pop_layer(chunk[min(position, len(chunk) - 1)], None)
+            self._pop_layer(charged, None)
 
     def _unit_test(self, index: int, nextitem: Any, last: bool) -> int:
         """One test on the layer; returns how far to advance (more than 1 if a kept test died later on)."""

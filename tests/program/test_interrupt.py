@@ -137,3 +137,13 @@ def test_pytest_exit_in_a_test(project: Project) -> None:
     project.write("test_it.py", "import pytest\ndef test_a(): pass\ndef test_b(): pytest.exit('that is all')\n")
     result = project.tach().expect(2, passed=1)
     assert "that is all" in result.out
+
+
+def test_fixtures_finalised_after_a_test_interrupted_are_charged_to_it(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        "import pytest\n@pytest.fixture(scope='module')\ndef wide():\n    yield\n    print('finalised')\n"
+        "def test_a(wide): pass\ndef test_b(wide): raise KeyboardInterrupt\ndef test_c(wide): pass\n",
+    )
+    result = project.tach("-n", "2").expect(2, passed=1)
+    assert "is replaced" not in result.out + result.err
