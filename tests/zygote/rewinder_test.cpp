@@ -1,0 +1,366 @@
+// The snapshot engine on this very process: every case runs in a child of its own, which is rewound some times.
+
+#include "zygote/rewinder.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/catch.h"
+#include "tests/child.h"
+
+using namespace tach;
+using tests::end_of;
+using tests::fork_child;
+using zygote::Passage;
+using zygote::Rewinder;
+
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kUnavailable = 77;
+
+// Pushes a layer, then calls change() and rewinds `times` times; before each and at the end is_golden() must hold.
+template <class Change, class IsGolden>
+int rewind_in_child(int times, const Change& change, const IsGolden& is_golden) {
+    return end_of(fork_child([&] {
+        auto rewinder = Rewinder::create();
+        if (!rewinder) return kUnavailable;
+        Rewinder& engine = **rewinder;
+        const Rewinder::Return returned = engine.push();
+        if (returned == Rewinder::Return::kRefused) {
+            std::fprintf(stderr, "push refused: %s (%d)\n", engine.refusal().why, engine.refusal().code);
+            return 2;
+        }
+        const int position = returned == Rewinder::Return::kCameBack ? static_cast<int>(engine.passage().position) : 0;
+        if (!is_golden()) return 3;
+        if (position == times) return kOk;
+        change(position);
+        engine.rewind(Passage{.position = static_cast<std::uint64_t>(position) + 1});
+        std::fprintf(stderr, "rewind refused: %s (%d)\n", engine.refusal().why, engine.refusal().code);
+        return 4;
+    }));
+}
+
+// What stands in the way of a rewind after change(), or "".
+template <class Change>
+std::string refusal_after(const Change& change) {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe(ends.data()) == 0);
+    const pid_t child = fork_child([&] {
+        ::close(ends[0]);
+        auto rewinder = Rewinder::create();
+        if (!rewinder) return kUnavailable;
+        if ((*rewinder)->push() != Rewinder::Return::kPushed) return kOk;
+        change();
+        (*rewinder)->rewind({});
+        const char* const why = (*rewinder)->refusal().why;
+        return ::write(ends[1], why, std::strlen(why)) > 0 ? kOk : 5;
+    });
+    ::close(ends[1]);
+    std::array<char, 256> text{};
+    const ssize_t length = ::read(ends[0], text.data(), text.size());
+    ::close(ends[0]);
+    REQUIRE(end_of(child) == kOk);
+    return {text.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
+}
+
+int global_value = 1;                  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): .data
+std::array<char, 100'000> global_room;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): .bss
+
+std::byte* map_pages(std::size_t pages, int flags = MAP_PRIVATE) {
+    void* const got = ::mmap(nullptr, pages * base::kPageSize, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+    return got == MAP_FAILED ? nullptr : static_cast<std::byte*>(got);
+}
+
+bool is_mapped(const void* address) {
+    return ::msync(const_cast<void*>(address), base::kPageSize, MS_ASYNC) == 0;  // NOLINT
+}
+
+}  // namespace
+
+TEST_CASE("a rewind restores heap, stack, data and bss") {
+    auto* const heap = new std::vector<int>(100'000, 7);
+    volatile int local = 5;
+    const int end = rewind_in_child(
+        100,
+        [&](int position) {
+            global_value = position + 2;
+            global_room.fill('x');
+            local = 6;
+            heap->assign(300'000, position);
+            static_cast<void>(new int(3));
+        },
+        [&] {
+            return global_value == 1 && global_room[50'000] == 0 && local == 5 && heap->size() == 100'000 &&
+                   (*heap)[99'999] == 7;
+        });
+    CHECK(end == kOk);
+    delete heap;
+}
+
+TEST_CASE("mappings come back to what they were") {
+    SECTION("a new one is unmapped") {
+        std::byte* seen = nullptr;
+        std::byte** const place = &seen;
+        CHECK(rewind_in_child(
+                  5, [&](int) { *place = map_pages(100); }, [&] { return *place == nullptr; }) == kOk);
+    }
+    SECTION("one that was unmapped is mapped again") {
+        std::byte* const pages = map_pages(10);
+        std::memset(pages, 9, 10 * base::kPageSize);
+        CHECK(rewind_in_child(
+                  5, [&](int) { ::munmap(pages + base::kPageSize, 3 * base::kPageSize); },
+                  [&] { return is_mapped(pages + base::kPageSize) && pages[base::kPageSize] == std::byte{9}; }) == kOk);
+    }
+    SECTION("one that was replaced by one of the same size in its place") {
+        std::byte* const pages = map_pages(10);
+        std::memset(pages, 9, 10 * base::kPageSize);
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      ::munmap(pages, 10 * base::kPageSize);
+                      void* const got = ::mmap(pages, 10 * base::kPageSize, PROT_READ | PROT_WRITE,
+                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+                      static_cast<std::byte*>(got)[5] = std::byte{1};
+                  },
+                  [&] { return pages[5] == std::byte{9} && pages[9 * base::kPageSize] == std::byte{9}; }) == kOk);
+    }
+    SECTION("one that moved and grew") {
+        std::byte* const pages = map_pages(10);
+        std::memset(pages, 9, 10 * base::kPageSize);
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      static_cast<void>(
+                          ::mremap(pages, 10 * base::kPageSize, 1000 * base::kPageSize, MREMAP_MAYMOVE));
+                  },
+                  [&] { return is_mapped(pages) && pages[5] == std::byte{9}; }) == kOk);
+    }
+    SECTION("contents that were dropped") {
+        std::byte* const pages = map_pages(10);
+        std::memset(pages, 9, 10 * base::kPageSize);
+        const int advice = GENERATE(MADV_DONTNEED, MADV_FREE);
+        CHECK(rewind_in_child(
+                  5, [&](int) { ::madvise(pages, 10 * base::kPageSize, advice); },
+                  [&] { return pages[5] == std::byte{9} && pages[9 * base::kPageSize] == std::byte{9}; }) == kOk);
+    }
+    SECTION("protection") {
+        std::byte* const pages = map_pages(10);
+        std::memset(pages, 9, 10 * base::kPageSize);
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      pages[0] = std::byte{1};
+                      ::mprotect(pages, 10 * base::kPageSize, PROT_READ);
+                  },
+                  [&] {
+                      const bool golden = pages[0] == std::byte{9};
+                      pages[1] = std::byte{9};  // can be written
+                      return golden;
+                  }) == kOk);
+    }
+    SECTION("the end of the heap") {
+        auto* const ends = reinterpret_cast<void**>(map_pages(1, MAP_SHARED));  // NOLINT: what survives
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int position) {
+                      ends[position] = ::sbrk(0);
+                      auto* const fresh = static_cast<char*>(::sbrk(1 << 20));
+                      std::memset(fresh, 1, 1 << 20);
+                  },
+                  [] { return true; }) == kOk);
+        CHECK(ends[0] != nullptr);
+        CHECK(ends[4] == ends[0]);
+    }
+}
+
+TEST_CASE("read-only memory that was patched is restored") {
+    const auto function = base::address_of(reinterpret_cast<const void*>(&map_pages));  // NOLINT
+    auto* const page = base::pointer_to(function / base::kPageSize * base::kPageSize);
+    auto* const code = base::pointer_to(function);
+    const std::byte before = code[0];
+    CHECK(rewind_in_child(
+              5,
+              [&](int) {
+                  ::mprotect(page, base::kPageSize, PROT_READ | PROT_WRITE | PROT_EXEC);
+                  code[0] = std::byte{0xc3};
+                  ::mprotect(page, base::kPageSize, PROT_READ | PROT_EXEC);
+              },
+              [&] { return code[0] == before; }) == kOk);
+}
+
+TEST_CASE("a shared mapping is not rewound") {
+    auto* const counter = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT
+    CHECK(rewind_in_child(7, [&](int) { ++*counter; }, [] { return true; }) == kOk);
+    CHECK(*counter == 7);
+}
+
+TEST_CASE("layers stack, and going on without one keeps what came since") {
+    const int end = end_of(fork_child([] {
+        auto created = Rewinder::create();
+        if (!created) return kUnavailable;
+        Rewinder& engine = **created;
+        auto* const shared = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT: what survives
+        auto* const value = new int(1);
+        if (engine.push() == Rewinder::Return::kCameBack) {
+            // From the layer above, which was dropped: all of it is gone.
+            return *value == 1 && shared[0] == 3 && shared[1] == 1 ? kOk : 10;
+        }
+        *value = 2;
+        std::byte* const mapped = map_pages(50);
+        mapped[0] = std::byte{4};
+        const bool back = engine.push() == Rewinder::Return::kCameBack;
+        if (*value != 2 || mapped[0] != std::byte{4}) return 11;
+        if (back) ++shared[0];
+        if (shared[0] < 3) {
+            *value = 100 + shared[0];
+            mapped[0] = std::byte{5};
+            engine.rewind({});
+            return 12;
+        }
+        engine.drop();
+        ++shared[1];
+        engine.rewind({});
+        return 13;
+    }));
+    CHECK(end == kOk);
+}
+
+TEST_CASE("the kernel's state of the process is restored") {
+    struct stat null {};
+    REQUIRE(::stat("/dev/null", &null) == 0);
+    const auto is_null = [&](int fd) {
+        struct stat status {};
+        return ::fstat(fd, &status) == 0 && status.st_rdev == null.st_rdev;
+    };
+    const int golden = ::open("/dev/null", O_RDONLY);
+    SECTION("leaked descriptors are closed") {
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      for (int i = 0; i < 20; ++i) static_cast<void>(::socket(AF_UNIX, SOCK_STREAM, 0));
+                      static_cast<void>(::dup2(golden, 900));
+                  },
+                  [&] { return ::fcntl(golden + 1, F_GETFD) == -1 && ::fcntl(900, F_GETFD) == -1; }) == kOk);
+    }
+    SECTION("closed and replaced ones are opened again") {
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int position) {
+                      if (position % 2 == 0) {
+                          ::close(golden);
+                      } else {
+                          ::dup2(::open("/", O_RDONLY), golden);
+                      }
+                  },
+                  [&] { return is_null(golden); }) == kOk);
+    }
+    SECTION("offsets") {
+        const int file = ::open("/proc/self/exe", O_RDONLY);
+        ::lseek(file, 100, SEEK_SET);
+        CHECK(rewind_in_child(
+                  5, [&](int) { ::lseek(file, 7, SEEK_CUR); },
+                  [&] { return ::lseek(file, 0, SEEK_CUR) == 100; }) == kOk);
+        ::close(file);
+    }
+    SECTION("capture files are emptied") {
+        const int file = static_cast<int>(::memfd_create("tach-capture", MFD_CLOEXEC));
+        CHECK(rewind_in_child(
+                  5, [&](int) { static_cast<void>(::write(file, "output", 6)); },
+                  [&] { return ::lseek(file, 0, SEEK_END) == 0; }) == kOk);
+        ::close(file);
+    }
+    SECTION("signals, timers, directory, umask, limits, priority") {
+        const mode_t mask = ::umask(022);
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      ::signal(SIGUSR1, SIG_IGN);
+                      ::signal(SIGALRM, [](int) {});
+                      const itimerval soon{.it_interval = {0, 1000}, .it_value = {0, 1000}};
+                      ::setitimer(ITIMER_REAL, &soon, nullptr);
+                      sigset_t blocked;
+                      ::sigemptyset(&blocked);
+                      ::sigaddset(&blocked, SIGUSR2);
+                      ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
+                      ::raise(SIGUSR2);
+                      static_cast<void>(::chdir("/"));
+                      ::umask(0);
+                      rlimit limit{};
+                      ::getrlimit(RLIMIT_CORE, &limit);
+                      limit.rlim_cur = 0;
+                      ::setrlimit(RLIMIT_CORE, &limit);
+                      ::setpriority(PRIO_PROCESS, 0, 5);
+                  },
+                  [&] {
+                      struct sigaction now {};
+                      ::sigaction(SIGUSR1, nullptr, &now);
+                      itimerval timer{};
+                      ::getitimer(ITIMER_REAL, &timer);
+                      sigset_t blocked;
+                      ::sigprocmask(SIG_BLOCK, nullptr, &blocked);
+                      std::array<char, 4096> directory{};
+                      const bool moved = std::string(::getcwd(directory.data(), directory.size())) == "/";
+                      const mode_t umask_now = ::umask(022);
+                      return now.sa_handler == SIG_DFL && timer.it_value.tv_usec == 0 &&
+                             ::sigismember(&blocked, SIGUSR2) == 0 && !moved && umask_now == 022 &&
+                             (::geteuid() != 0 || ::getpriority(PRIO_PROCESS, 0) == 0);
+                  }) == kOk);
+        ::umask(mask);
+    }
+    SECTION("ended children are reaped") {
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      siginfo_t info{};
+                      const auto child = static_cast<id_t>(fork_child([] { return 0; }));
+                      ::waitid(P_PID, child, &info, WEXITED | WNOWAIT);
+                  },
+                  [&] { return ::waitpid(-1, nullptr, WNOHANG) == -1; }) == kOk);
+    }
+    ::close(golden);
+}
+
+TEST_CASE("what cannot be restored is refused, and the process goes on") {
+    CHECK(refusal_after([] { std::thread([] { ::pause(); }).detach(); }) == "it left a thread running");
+    CHECK(refusal_after([] {
+              static_cast<void>(fork_child([] {
+                  ::sleep(1);
+                  return 0;
+              }));
+          }) == "it left a child process running");
+    CHECK(refusal_after([] { ::setsid(); }) == "it started a new session");
+    std::byte* const shared = map_pages(4, MAP_SHARED);
+    CHECK(refusal_after([&] { ::munmap(shared, 4 * base::kPageSize); }) == "a mapping of a file was unmapped");
+    ::munmap(shared, 4 * base::kPageSize);
+}
+
+TEST_CASE("a thread that has ended is no obstacle") {
+    CHECK(rewind_in_child(20, [](int) { std::thread([] {}).join(); }, [] { return true; }) == kOk);
+}
+
+TEST_CASE("a million changes later nothing has grown") {
+    CHECK(rewind_in_child(
+              2000,
+              [](int position) {
+                  std::vector<std::string> strings;
+                  for (int i = 0; i < 200; ++i) strings.emplace_back(static_cast<std::size_t>(position % 500), 'x');
+                  static_cast<void>(new std::string(10'000, 'y'));
+              },
+              [] { return true; }) == kOk);
+}

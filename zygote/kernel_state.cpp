@@ -1,0 +1,337 @@
+#include "zygote/kernel_state.h"
+
+#include <dirent.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <ctime>
+#include <memory>
+
+#include "base/clock.h"
+
+namespace tach::zygote {
+namespace {
+
+// Our copies of descriptors: above what tests look at and what the channel has. A guess.
+constexpr int kLowestCopy = 600;
+// include/uapi/linux/fcntl.h, Linux 6.10: F_LINUX_SPECIFIC_BASE + 3
+constexpr int kDupFdQuery = 1024 + 3;
+// A thread that was joined may still be on its way out of the kernel, or even (Python's threads) of the C library.
+constexpr std::int64_t kThreadGraceNs = 20 * base::kNsPerMs;
+constexpr std::int64_t kThreadPollNs = 50'000;
+// pytest's capture files, made by process.py
+constexpr const char* kCaptureName = "/memfd:tach-capture";
+
+constexpr std::array kTimers{ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+
+// The kernel's struct sigaction, not the C library's.
+long query_disposition(int signal, void* now) {  // NOLINT(google-runtime-int)
+    return ::syscall(SYS_rt_sigaction, signal, nullptr, now, sizeof(std::uint64_t));
+}
+
+Refusal refuse(const char* why, std::uint64_t what = 0, int code = 0) {
+    return {why, what, code};
+}
+
+struct CloseDirectory {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+bool is_capture_file(int fd) {
+    std::array<char, 32> path{};
+    std::array<char, 64> target{};
+    char* const end = std::copy_n("/proc/self/fd/", 14, path.data());
+    *std::to_chars(end, path.data() + path.size() - 1, fd).ptr = '\0';
+    const ssize_t length = ::readlink(path.data(), target.data(), target.size());
+    const auto wanted = static_cast<ssize_t>(std::strlen(kCaptureName));
+    return length >= wanted && std::memcmp(target.data(), kCaptureName, static_cast<std::size_t>(wanted)) == 0;
+}
+
+}  // namespace
+
+base::Result<KernelState::Probes> KernelState::Probes::open() {
+    Probes probes;
+    for (auto [place, path] : {std::pair{&probes.tasks, "/proc/self/task"}, {&probes.descriptors, "/proc/self/fd"}}) {
+        base::UniqueFd fd(::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!fd.valid()) return base::fail(base::errno_error(path));
+        auto high = fd.duplicate(kLowestCopy);
+        *place = high ? *std::move(high) : std::move(fd);
+    }
+    return probes;
+}
+
+KernelState::KernelState(const Probes& probes, std::pmr::memory_resource* memory)
+    : probes_(&probes), descriptors_(memory), ours_(memory) {}
+
+KernelState::~KernelState() {
+    for (const Descriptor& descriptor : descriptors_) {
+        if (descriptor.copy >= 0) ::close(descriptor.copy);
+    }
+}
+
+std::int64_t KernelState::count_threads() const {
+    struct stat status {};
+    // "." and ".." and one directory for each thread, fs/proc/base.c
+    return ::fstat(probes_->tasks.get(), &status) == 0 ? static_cast<std::int64_t>(status.st_nlink) - 2 : -1;
+}
+
+std::int64_t KernelState::count_descriptors() const {
+    struct stat status {};
+    if (::fstat(probes_->descriptors.get(), &status) != 0 || status.st_size == 0) return -1;
+    return status.st_size;
+}
+
+// --- record ---------------------------------------------------------------------------------------------------------
+
+Refusal KernelState::record() {
+    if (count_threads() != 1) return refuse("the process has more than one thread");
+    if (Refusal refusal = check_children()) return refusal;
+    read(settings_);
+    const long length = ::syscall(SYS_getcwd, directory_.data(), directory_.size());  // NOLINT(google-runtime-int)
+    if (length <= 0) return refuse("the working directory cannot be read", 0, errno);
+    directory_length_ = static_cast<std::size_t>(length);
+    directory_fd_.reset(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (auto high = directory_fd_.duplicate(kLowestCopy)) directory_fd_ = *std::move(high);
+    return record_descriptors();
+}
+
+Refusal KernelState::record_descriptors() {
+    {
+        const std::unique_ptr<DIR, CloseDirectory> directory(::opendir("/proc/self/fd"));
+        if (!directory) return refuse("/proc/self/fd cannot be read", 0, errno);
+        const int own = ::dirfd(directory.get());
+        while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): one thread
+            const char* name = static_cast<const char*>(entry->d_name);
+            int fd = -1;
+            const auto [end, error] = std::from_chars(name, name + std::strlen(name), fd);
+            if (error == std::errc{} && *end == '\0' && fd != own) descriptors_.push_back({.fd = fd});
+        }
+    }
+    std::sort(descriptors_.begin(), descriptors_.end(), [](const auto& a, const auto& b) { return a.fd < b.fd; });
+    // What the layers below have as copies need not be copied again, nor compared: no test knows of it.
+    std::erase_if(descriptors_, [this](const Descriptor& d) {
+        if (d.fd < kLowestCopy) return false;
+        ours_.push_back(d.fd);
+        return true;
+    });
+    for (Descriptor& descriptor : descriptors_) {
+        struct stat status {};
+        if (::fstat(descriptor.fd, &status) != 0) return refuse("a descriptor cannot be read", 0, errno);
+        descriptor.device = status.st_dev;
+        descriptor.inode = status.st_ino;
+        if (S_ISREG(status.st_mode)) {
+            descriptor.offset = ::lseek(descriptor.fd, 0, SEEK_CUR);
+            if (is_capture_file(descriptor.fd)) descriptor.size = status.st_size;
+        }
+        descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, kLowestCopy);
+        if (descriptor.copy >= 0) ours_.push_back(descriptor.copy);
+    }
+    std::sort(ours_.begin(), ours_.end());
+    can_compare_files_ = !descriptors_.empty() &&
+                         ::fcntl(descriptors_.front().fd, kDupFdQuery, descriptors_.front().copy) == 1;
+    open_count_ = count_descriptors();
+    return {};
+}
+
+void KernelState::read(Settings& settings) {
+    for (int signal = 1; signal <= kSignals; ++signal) {
+        query_disposition(signal, &settings.dispositions[static_cast<std::size_t>(signal - 1)]);
+    }
+    stack_t stack{};
+    ::sigaltstack(nullptr, &stack);
+    settings.alternate_stack = {reinterpret_cast<std::uintptr_t>(stack.ss_sp),  // NOLINT
+                                static_cast<std::uint64_t>(stack.ss_flags), stack.ss_size};
+    for (std::size_t i = 0; i < kTimers.size(); ++i) {
+        itimerval timer{};
+        ::getitimer(kTimers[i], &timer);
+        settings.timers_armed[i] = timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0;
+    }
+    settings.umask = ::umask(0);
+    ::umask(settings.umask);
+    for (int i = 0; i < RLIM_NLIMITS; ++i) {
+        ::syscall(SYS_prlimit64, 0, i, nullptr, &settings.limits[static_cast<std::size_t>(i)]);
+    }
+    auto& ids = settings.credentials;
+    ::getresuid(&ids[0], &ids[1], &ids[2]);
+    ::getresgid(&ids[3], &ids[4], &ids[5]);
+    settings.no_new_privileges = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+    settings.seccomp = ::prctl(PR_GET_SECCOMP);
+    settings.session = ::getsid(0);
+    settings.group = ::getpgrp();
+    settings.nice = ::syscall(SYS_getpriority, PRIO_PROCESS, 0);
+    ::syscall(SYS_sched_getaffinity, 0, sizeof settings.affinity, settings.affinity.data());
+}
+
+// --- check ----------------------------------------------------------------------------------------------------------
+
+Refusal KernelState::check() {
+    if (Refusal refusal = check_threads()) return refusal;
+    if (Refusal refusal = check_children()) return refusal;
+    read(now_);
+    if (Refusal refusal = check_settings()) return refusal;
+    for (const Descriptor& descriptor : descriptors_) {
+        if (descriptor.copy < 0 && !is_same(descriptor)) {
+            return refuse("a descriptor was closed or replaced", static_cast<std::uint64_t>(descriptor.fd));
+        }
+    }
+    return {};
+}
+
+Refusal KernelState::check_threads() const {
+    const std::int64_t deadline = base::monotonic_ns() + kThreadGraceNs;
+    while (count_threads() != 1) {
+        if (base::monotonic_ns() > deadline) return refuse("it left a thread running");
+        base::sleep_ns(kThreadPollNs);
+    }
+    return {};
+}
+
+Refusal KernelState::check_children() {
+    while (true) {
+        siginfo_t info{};
+        if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0) {
+            return errno == ECHILD ? Refusal{} : refuse("children cannot be waited for", 0, errno);
+        }
+        if (info.si_pid == 0) return refuse("it left a child process running");
+        // It has ended and nobody will remember it.
+    }
+}
+
+Refusal KernelState::check_settings() const {
+    const Settings& now = now_;
+    if (now.credentials != settings_.credentials) return refuse("it changed the process' user or group");
+    if (now.session != settings_.session) return refuse("it started a new session");
+    if (now.no_new_privileges != settings_.no_new_privileges) return refuse("it set no_new_privs");
+    if (now.seccomp != settings_.seccomp) return refuse("it installed a seccomp filter");
+    if (now.timers_armed != settings_.timers_armed &&
+        std::any_of(settings_.timers_armed.begin(), settings_.timers_armed.end(), [](bool armed) { return armed; })) {
+        return refuse("it changed an interval timer");
+    }
+    for (std::size_t i = 0; i < now.limits.size(); ++i) {
+        // Only a privileged process can raise a hard limit again.
+        if (now.limits[i].rlim_max < settings_.limits[i].rlim_max && ::geteuid() != 0) {
+            return refuse("it lowered a hard resource limit", i);
+        }
+    }
+    if (now.nice < settings_.nice && ::geteuid() != 0) return refuse("it raised the nice value");
+    return {};
+}
+
+bool KernelState::is_same(const Descriptor& descriptor) const {
+    if (descriptor.copy >= 0 && can_compare_files_) {
+        return ::fcntl(descriptor.fd, kDupFdQuery, descriptor.copy) == 1;
+    }
+    struct stat status {};
+    return ::fstat(descriptor.fd, &status) == 0 && status.st_dev == descriptor.device &&
+           status.st_ino == descriptor.inode;
+}
+
+// --- restore --------------------------------------------------------------------------------------------------------
+
+Refusal KernelState::restore() {
+    if (Refusal refusal = restore_settings()) return refusal;
+    if (Refusal refusal = restore_descriptors()) return refusal;
+    if (Refusal refusal = restore_directory()) return refusal;
+    sigset_t pending;
+    while (::sigpending(&pending) == 0 && ::sigisemptyset(&pending) == 0) {
+        const timespec at_once{};
+        if (::sigtimedwait(&pending, nullptr, &at_once) < 0 && errno != EINTR) break;
+    }
+    return {};
+}
+
+Refusal KernelState::restore_directory() {
+    std::array<char, 4096> directory{};
+    const long length = ::syscall(SYS_getcwd, directory.data(), directory.size());  // NOLINT(google-runtime-int)
+    const bool same = length > 0 && static_cast<std::size_t>(length) == directory_length_ &&
+                      std::memcmp(directory.data(), directory_.data(), directory_length_) == 0;
+    if (!same && ::fchdir(directory_fd_.get()) != 0) {
+        return refuse("the working directory cannot be restored", 0, errno);
+    }
+    return {};
+}
+
+Refusal KernelState::restore_settings() {
+    const Settings& now = now_;
+    // Timers first: what they still send is drained.
+    for (std::size_t i = 0; i < kTimers.size(); ++i) {
+        const itimerval off{};
+        if (now.timers_armed[i] && !settings_.timers_armed[i]) ::setitimer(kTimers[i], &off, nullptr);
+    }
+    for (std::size_t i = 0; i < now.dispositions.size(); ++i) {
+        if (now.dispositions[i] == settings_.dispositions[i]) continue;
+        const auto signal = static_cast<int>(i + 1);
+        if (::syscall(SYS_rt_sigaction, signal, &settings_.dispositions[i], nullptr, sizeof(std::uint64_t)) != 0) {
+            return refuse("a signal handler cannot be restored", static_cast<std::uint64_t>(signal), errno);
+        }
+    }
+    if (now.alternate_stack != settings_.alternate_stack) {
+        stack_t stack{};
+        stack.ss_sp = reinterpret_cast<void*>(settings_.alternate_stack[0]);  // NOLINT
+        stack.ss_flags = static_cast<int>(settings_.alternate_stack[1]);
+        stack.ss_size = settings_.alternate_stack[2];
+        if (::sigaltstack(&stack, nullptr) != 0) return refuse("the alternate stack cannot be restored", 0, errno);
+    }
+    if (now.umask != settings_.umask) ::umask(settings_.umask);
+    for (std::size_t i = 0; i < now.limits.size(); ++i) {
+        const rlimit& wanted = settings_.limits[i];
+        if (now.limits[i].rlim_cur == wanted.rlim_cur && now.limits[i].rlim_max == wanted.rlim_max) continue;
+        if (::syscall(SYS_prlimit64, 0, static_cast<int>(i), &wanted, nullptr) != 0) {
+            return refuse("a resource limit cannot be restored", i, errno);
+        }
+    }
+    if (now.group != settings_.group && ::setpgid(0, settings_.group) != 0) {
+        return refuse("the process group cannot be restored", 0, errno);
+    }
+    // getpriority(2) gives 20 minus the nice value as a system call.
+    if (now.nice != settings_.nice) ::setpriority(PRIO_PROCESS, 0, static_cast<int>(20 - settings_.nice));
+    if (now.affinity != settings_.affinity) {
+        ::syscall(SYS_sched_setaffinity, 0, sizeof settings_.affinity, settings_.affinity.data());
+    }
+    return {};
+}
+
+Refusal KernelState::restore_descriptors() {
+    bool replaced = false;
+    for (const Descriptor& descriptor : descriptors_) {
+        if (!is_same(descriptor)) {
+            replaced = true;
+            if (descriptor.copy < 0 || ::dup3(descriptor.copy, descriptor.fd, O_CLOEXEC) < 0) {
+                return refuse("a descriptor cannot be restored", static_cast<std::uint64_t>(descriptor.fd), errno);
+            }
+            if (descriptor.fd <= STDERR_FILENO) ::dup2(descriptor.copy, descriptor.fd);  // these are inherited
+        }
+        if (descriptor.offset >= 0 && ::lseek(descriptor.fd, 0, SEEK_CUR) != descriptor.offset) {
+            ::lseek(descriptor.fd, descriptor.offset, SEEK_SET);
+        }
+        if (descriptor.size < 0) continue;
+        struct stat status {};
+        if (::fstat(descriptor.fd, &status) == 0 && status.st_size != descriptor.size &&
+            ::ftruncate(descriptor.fd, descriptor.size) != 0) {
+            return refuse("a capture file cannot be restored", static_cast<std::uint64_t>(descriptor.fd), errno);
+        }
+    }
+    if (replaced || open_count_ < 0 || count_descriptors() != open_count_) close_others();
+    return {};
+}
+
+// Closes what is neither known nor ours, one gap after the other.
+void KernelState::close_others() const {
+    int from = 0;
+    const auto close_up_to = [&from](int known) {
+        if (from < known) ::syscall(SYS_close_range, from, known - 1, 0);
+        from = known + 1;
+    };
+    for (const Descriptor& descriptor : descriptors_) close_up_to(descriptor.fd);
+    // Ours are above; what a test opens there or duplicates to is closed between them.
+    for (const int fd : ours_) close_up_to(fd);
+    ::syscall(SYS_close_range, from, ~0U, 0);
+}
+
+}  // namespace tach::zygote

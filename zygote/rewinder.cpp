@@ -1,0 +1,197 @@
+#include "zygote/rewinder.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/rseq.h>
+#include <sys/prctl.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <deque>
+#include <new>
+
+#include "base/clock.h"
+
+namespace tach::zygote {
+
+// The engine's own stack. The deepest calls hold a few pages of locals. A guess.
+constexpr std::size_t kStackBytes = std::size_t{1} << 18;
+constexpr int kLowestDescriptor = 600;  // as the duplicates of KernelState
+
+struct Rewinder::State {
+    State(PrivateMemory& private_memory, base::WriteTracker tracker, base::UniqueFd maps_file,
+          base::UniqueFd statm_file, KernelState::Probes opened)
+        : memory(private_memory),
+          maps(std::move(maps_file)),
+          statm(std::move(statm_file)),
+          probes(std::move(opened)),
+          snapshot(private_memory, std::move(tracker), maps.get(), statm.get()),
+          layers(&private_memory) {}
+
+    struct Layer {
+        explicit Layer(const KernelState::Probes& probes, std::pmr::memory_resource* memory) : kernel(probes, memory) {}
+        ucontext_t context{};
+        KernelState kernel;
+    };
+
+    PrivateMemory& memory;
+    base::UniqueFd maps;
+    base::UniqueFd statm;
+    KernelState::Probes probes;
+    Snapshot snapshot;
+    std::pmr::deque<Layer> layers;  // a context points into itself: it must not move
+    std::byte* stack = nullptr;
+    ucontext_t caller{};  // of rewind()
+    Passage passage;
+    Refusal refusal;
+    bool came_back = false;
+    bool failed = false;  // in push
+};
+
+namespace {
+
+using State = Rewinder::State;
+
+// For makecontext(3), whose entry point takes only ints.
+State* entering = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+base::Result<base::UniqueFd> open_high(const char* path) {
+    base::UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+    if (!fd.valid()) return base::fail(base::errno_error(path));
+    auto high = fd.duplicate(kLowestDescriptor);
+    return high ? *std::move(high) : std::move(fd);
+}
+
+// The area in which the kernel tells the running processor (rseq(2)), registered by glibc since 2.35.
+base::AddressRange rseq_area() {
+    const auto* offset = static_cast<const std::ptrdiff_t*>(::dlsym(RTLD_DEFAULT, "__rseq_offset"));
+    const auto* size = static_cast<const unsigned*>(::dlsym(RTLD_DEFAULT, "__rseq_size"));
+    if (offset == nullptr || size == nullptr || *size == 0) return {};
+    const auto begin = base::address_of(__builtin_thread_pointer()) + static_cast<base::Address>(*offset);
+    return {begin, begin + sizeof(struct rseq)};
+}
+
+[[noreturn]] void fall_apart(const char* why) {
+    // Python's memory is neither what it was nor what it is: nothing may run any more.
+    static constexpr std::string_view kIntro = "tach: a worker could not be rewound and is replaced: ";
+    static_cast<void>(::write(STDERR_FILENO, kIntro.data(), kIntro.size()));
+    static_cast<void>(::write(STDERR_FILENO, why, std::char_traits<char>::length(why)));
+    static_cast<void>(::write(STDERR_FILENO, "\n", 1));
+    ::_exit(70);  // EX_SOFTWARE of sysexits.h
+}
+
+void push_on_own_stack() {
+    State& state = *entering;
+    State::Layer& layer = state.layers.back();
+    state.refusal = layer.kernel.record();
+    if (!state.refusal) state.refusal = state.snapshot.push();
+    state.failed = static_cast<bool>(state.refusal);
+    ::setcontext(&layer.context);
+    fall_apart("setcontext");
+}
+
+void rewind_on_own_stack() {
+    State& state = *entering;
+    State::Layer& layer = state.layers.back();
+    const std::int64_t started = base::monotonic_ns();
+    state.refusal = layer.kernel.check();
+    if (!state.refusal) state.refusal = state.snapshot.check();
+    if (state.refusal) {
+        ::setcontext(&state.caller);
+        fall_apart("setcontext");
+    }
+    if (const Refusal refusal = layer.kernel.restore()) fall_apart(refusal.why);
+    state.passage.guard_ns = base::monotonic_ns() - started;
+    state.passage.stats = {};
+    if (const Refusal refusal = state.snapshot.rewind(state.passage.stats)) fall_apart(refusal.why);
+    state.came_back = true;
+    ::setcontext(&layer.context);
+    fall_apart("setcontext");
+}
+
+void enter(State& state, ucontext_t& from, void (*what)()) {
+    ucontext_t own{};
+    ::getcontext(&own);
+    own.uc_stack.ss_sp = state.stack;
+    own.uc_stack.ss_size = kStackBytes;
+    own.uc_link = nullptr;
+    ::makecontext(&own, what, 0);
+    entering = &state;
+    ::swapcontext(&from, &own);
+}
+
+}  // namespace
+
+base::Result<Rewinder*> Rewinder::create() {
+    // A huge page that was written would have to be copied back whole.
+    ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    auto tracker = base::WriteTracker::create(kLowestDescriptor);
+    if (!tracker) return base::fail(tracker.error());
+    auto maps = open_high("/proc/self/maps");
+    if (!maps) return base::fail(maps.error());
+    auto statm = open_high("/proc/self/statm");
+    if (!statm) return base::fail(statm.error());
+    auto probes = KernelState::Probes::open();
+    if (!probes) return base::fail(probes.error());
+    auto memory = PrivateMemory::create();
+    if (!memory) return base::fail(memory.error());
+    auto* state = new ((*memory)->allocate(sizeof(State), alignof(State)))
+        State(**memory, *std::move(tracker), *std::move(maps), *std::move(statm), *std::move(probes));
+    state->stack = (*memory)->take_array<std::byte>(kStackBytes);
+    if (const base::AddressRange area = rseq_area(); !area.empty()) state->snapshot.exempt(area);
+    return new ((*memory)->allocate(sizeof(Rewinder), alignof(Rewinder))) Rewinder(state);
+}
+
+Rewinder::Return Rewinder::push() {
+    State& state = *state_;
+    sigset_t all;
+    sigset_t mask;
+    ::sigfillset(&all);
+    ::sigprocmask(SIG_BLOCK, &all, &mask);
+    state.layers.emplace_back(state.probes, &state.memory);
+    state.came_back = false;
+    enter(state, state.layers.back().context, push_on_own_stack);
+    // Here once for the push, and again for each rewind.
+    const bool came_back = state.came_back;
+    state.came_back = false;
+    if (!came_back && state.failed) state.layers.pop_back();
+    const bool failed = !came_back && state.failed;
+    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    if (failed) return Return::kRefused;
+    return came_back ? Return::kCameBack : Return::kPushed;
+}
+
+void Rewinder::rewind(const Passage& passage) {
+    State& state = *state_;
+    sigset_t all;
+    sigset_t mask;
+    ::sigfillset(&all);
+    ::sigprocmask(SIG_BLOCK, &all, &mask);
+    state.passage = passage;
+    enter(state, state.caller, rewind_on_own_stack);
+    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+}
+
+void Rewinder::drop() {
+    state_->snapshot.drop();
+    state_->layers.pop_back();
+}
+
+const Passage& Rewinder::passage() const {
+    return state_->passage;
+}
+
+const Refusal& Rewinder::refusal() const {
+    return state_->refusal;
+}
+
+std::size_t Rewinder::layers() const {
+    return state_->layers.size();
+}
+
+const Snapshot& Rewinder::snapshot() const {
+    return state_->snapshot;
+}
+
+}  // namespace tach::zygote

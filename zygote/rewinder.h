@@ -1,0 +1,57 @@
+#pragma once
+
+// The snapshot engine of one process: takes Snapshot's layers, and comes back to them with the registers that it had.
+//
+// push() returns twice or more often, like setjmp(3): first when the layer was taken, and again whenever rewind() went
+// back to it. Memory is then what it was, so nothing that happened in between can be seen but for what lies in
+// PrivateMemory: the Passage, which rewind() was given.
+//
+// Both run the work on a stack of PrivateMemory with all signals blocked. Only for a process with one thread, from the
+// main thread, with the GIL held. After a fork the child must not use it; see forget().
+
+#include <csignal>
+#include <cstdint>
+
+#include "zygote/kernel_state.h"
+#include "zygote/snapshot.h"
+
+namespace tach::zygote {
+
+// What crosses a rewind.
+struct Passage {
+    std::uint64_t position = 0;
+    std::uint32_t flags = 0;
+    std::int64_t guard_ns = 0;
+    RewindStats stats;
+};
+
+class Rewinder {
+  public:
+    enum class Return { kPushed, kCameBack, kRefused };
+
+    // EOPNOTSUPP, EPERM: this kernel, or this user, cannot; see WriteTracker::create.
+    [[nodiscard]] static base::Result<Rewinder*> create();
+
+    // kRefused: nothing was pushed, refusal() says why.
+    [[nodiscard]] Return push();
+
+    // Does not return if the layer could be restored: push() does. Otherwise the process goes on as it is, and
+    // refusal() says what is in the way.
+    void rewind(const Passage& passage);
+
+    // Forgets the top layer; the present state goes on above the layer below.
+    void drop();
+
+    [[nodiscard]] const Passage& passage() const;
+    [[nodiscard]] const Refusal& refusal() const;
+    [[nodiscard]] std::size_t layers() const;
+    [[nodiscard]] const Snapshot& snapshot() const;
+
+    struct State;
+
+  private:
+    explicit Rewinder(State* state) : state_(state) {}
+    State* state_;
+};
+
+}  // namespace tach::zygote

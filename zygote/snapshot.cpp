@@ -1,0 +1,677 @@
+#include "zygote/snapshot.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <new>
+
+#include "base/clock.h"
+
+namespace tach::zygote {
+
+using base::Address;
+using base::AddressRange;
+using base::kPageSize;
+using base::MappedRange;
+using base::PageRun;
+using base::pointer_to;
+
+namespace {
+
+// A line of /proc/self/maps is at most a path of 4096 bytes long, and more at once is faster. A guess.
+constexpr std::size_t kTextBytes = std::size_t{1} << 16;
+// Runs of one scan; more are found by scanning on.
+constexpr std::size_t kRuns = 8192;
+constexpr std::size_t kBlockPages = 512;  // one page table
+
+// The end of what a 47-bit address space has for programs, see Documentation/arch/x86/x86_64/mm.rst.
+constexpr Address kUserEnd = 0x7ffffffff000;
+constexpr std::array kSpans{AddressRange{0x1000, kPrivateHome.begin}, AddressRange{kPrivateHome.end, kUserEnd}};
+
+// The hot set. A fault costs about twice what copying a page back costs, so a page is worth having there if it is
+// written more often than not: three of the last four exact scans. It leaves when it is down to one of four.
+constexpr unsigned kWindow = 0xf;
+constexpr int kEnter = 3;
+constexpr int kLeave = 1;
+constexpr std::size_t kMostHot = 8192;  // 32 MiB: beyond that a rewind takes milliseconds anyway
+// Exact are the first rewinds of a layer, when nothing is known yet, and then one of so many. A guess: learning costs
+// one fault for each hot page, spread over these.
+constexpr std::uint32_t kFirstExact = 4;
+constexpr std::uint32_t kExactEvery = 32;
+// Protecting one range costs about 0.4 us, one pass over everything 12 us and a fault for each hot page.
+constexpr std::size_t kMostColdRanges = 256;
+
+constexpr std::uint16_t kHotBit = 0x8000;
+
+bool is_absent(const PageRun& run) {
+    return (run.categories & (base::kPagePresent | base::kPageSwapped)) == 0;
+}
+
+// Without contents of its own: the file's, or zeros.
+bool is_plain(const PageRun& run) {
+    return is_absent(run) || (run.categories & (base::kPageOfFile | base::kPageZero)) != 0;
+}
+
+// The last page of the page table that `page` is in, or of the run.
+Address last_of_block(Address page, const PageRun& run) {
+    const Address next = (page / kPageSize / kBlockPages + 1) * kBlockPages * kPageSize;
+    return std::min<Address>(next, run.end) - kPageSize;
+}
+
+Refusal refuse(const char* why, Address where, int code = 0) {
+    return {why, where, code};
+}
+
+AddressRange intersection(AddressRange a, AddressRange b) {
+    return {std::max(a.begin, b.begin), std::min(a.end, b.end)};
+}
+
+bool is_ours(AddressRange range) {
+    return range.begin >= kPrivateHome.begin && range.end <= kPrivateHome.end;
+}
+
+Address heap_end_now() {
+    return static_cast<Address>(::syscall(SYS_brk, 0));
+}
+
+// Whether both are mappings of the same thing, at whatever length.
+bool same_origin(const MappedRange& a, const MappedRange& b) {
+    if (a.shared != b.shared || a.inode != b.inode || a.device != b.device) return false;
+    return a.inode == 0 || a.offset - a.range.begin == b.offset - b.range.begin;
+}
+
+}  // namespace
+
+std::size_t Snapshot::Region::block(Address page) const {
+    return page / kPageSize / kBlockPages - map.range.begin / kPageSize / kBlockPages;
+}
+
+Snapshot::Region Snapshot::Region::part(AddressRange range) const {
+    Region result = *this;
+    result.map.range = range;
+    if (map.inode != 0) result.map.offset += range.begin - map.range.begin;
+    if (sources != nullptr) {
+        result.sources += index(range.begin);
+        result.histories += index(range.begin);
+        result.filled += block(range.begin);
+    }
+    return result;
+}
+
+Snapshot::Snapshot(PrivateMemory& memory, base::WriteTracker tracker, int maps_fd, int statm_fd)
+    : memory_(memory),
+      tracker_(std::move(tracker)),
+      maps_fd_(maps_fd),
+      statm_fd_(statm_fd),
+      text_(memory.take_array<char>(kTextBytes), kTextBytes),
+      runs_(memory.take_array<PageRun>(kRuns), kRuns),
+      map_(&memory),
+      regions_(&memory),
+      layers_(&memory),
+      carried_(&memory),
+      exempt_(&memory),
+      cold_(&memory),
+      hot_(&memory) {}
+
+void Snapshot::exempt(AddressRange bytes) {
+    exempt_.push_back(bytes);
+}
+
+// --- reading the map ------------------------------------------------------------------------------------------------
+
+Refusal Snapshot::read_map() {
+    map_.clear();
+    if (auto read = base::read_memory_map(maps_fd_, text_, map_); !read) {
+        return refuse("/proc/self/maps cannot be read", 0, read.error().code);
+    }
+    std::erase_if(map_, [](const MappedRange& map) { return is_ours(map.range) || map.range.begin >= kUserEnd; });
+    return {};
+}
+
+// "size resident shared text lib data dt", in pages, see proc_pid_statm(5).
+Refusal Snapshot::read_sizes(Sizes& sizes) {
+    const ssize_t got = ::pread(statm_fd_, text_.data(), text_.size(), 0);
+    if (got <= 0) return refuse("/proc/self/statm cannot be read", 0, errno);
+    std::array<std::uint64_t, 6> fields{};
+    const char* at = text_.data();
+    const char* const end = at + got;
+    for (std::uint64_t& field : fields) {
+        const auto [after, error] = std::from_chars(at, end, field);
+        if (error != std::errc{} || after == end) return refuse("/proc/self/statm makes no sense", 0);
+        at = after + 1;
+    }
+    const std::uint64_t ours = memory_.mapped_bytes() / kPageSize;
+    sizes = {.total = fields[0] - ours, .data = fields[5] - ours};
+    return {};
+}
+
+// --- push -----------------------------------------------------------------------------------------------------------
+
+Refusal Snapshot::push() try {
+    if (Refusal refusal = read_map()) return refusal;
+    Layer layer(&memory_);
+    if (Refusal refusal = adopt_map(layer)) return refusal;
+    if (Refusal refusal = take_changes(layer)) return refusal;
+    if (Refusal refusal = protect_all()) return refusal;
+    layer.heap_end = heap_end_now();
+    layers_.push_back(std::move(layer));
+    carried_.clear();
+    cold_.reserve(kMostColdRanges + 1);
+    exact_ = true;
+    rewinds_ = 0;
+    return read_sizes(layers_.back().sizes);
+} catch (const std::bad_alloc&) {
+    return refuse("no memory for the image", 0, ENOMEM);
+}
+
+// Makes regions_ what the map is now. What is new is watched.
+Refusal Snapshot::adopt_map(Layer& layer) {
+    std::pmr::vector<Region> regions(&memory_);
+    regions.reserve(map_.size() + 16);
+    bool differ = false;
+    for (const MappedRange& map : map_) {
+        if (Refusal refusal = add_pieces(map, regions, differ)) return refusal;
+    }
+    differ = differ || regions.size() != regions_.size();
+    if (!differ) return {};
+    layer.regions_differ = true;
+    layer.regions_below = std::exchange(regions_, std::move(regions));
+    return {};
+}
+
+// The parts of a mapping that are known keep what is known of them.
+Refusal Snapshot::add_pieces(const MappedRange& map, std::pmr::vector<Region>& regions, bool& differ) {
+    Address at = map.range.begin;
+    for (const Region* known = region_at_or_after(at); at < map.range.end; ++known) {
+        const bool last = known == regions_.data() + regions_.size() || known->map.range.begin >= map.range.end;
+        const Address known_begin = last ? map.range.end : std::max(at, known->map.range.begin);
+        if (at < known_begin) {
+            MappedRange fresh = map;
+            fresh.range = {at, known_begin};
+            if (map.inode != 0) fresh.offset += at - map.range.begin;
+            if (Refusal refusal = add_region(fresh, regions)) return refusal;
+            differ = true;
+        }
+        if (last) break;
+        const AddressRange both{known_begin, std::min(known->map.range.end, map.range.end)};
+        if (!same_origin(known->map, map) || (known->watched != map.is_private())) {
+            MappedRange fresh = map;
+            fresh.range = both;
+            if (map.inode != 0) fresh.offset += both.begin - map.range.begin;
+            if (Refusal refusal = add_region(fresh, regions)) return refusal;
+            differ = true;
+        } else {
+            Region kept = known->part(both);
+            differ = differ || both != known->map.range || kept.map.protection() != map.protection();
+            kept.map.readable = map.readable;
+            kept.map.writable = map.writable;
+            kept.map.executable = map.executable;
+            regions.push_back(kept);
+        }
+        at = both.end;
+    }
+    return {};
+}
+
+Refusal Snapshot::add_region(const MappedRange& map, std::pmr::vector<Region>& regions) {
+    Region region{.map = map, .born = layers_.size()};
+    if (map.is_private()) {
+        const auto watched = tracker_.watch(map.range);
+        // MAP_DROPPABLE memory cannot be watched, and must not be rewound: what lies there is meant to be lost.
+        if (!watched && watched.error().code != EINVAL) {
+            return refuse("a mapping cannot be watched", map.range.begin, watched.error().code);
+        }
+        region.watched = watched.has_value();
+    }
+    if (region.watched) {
+        const std::size_t pages = map.range.pages();
+        region.sources = memory_.take_array<std::byte*>(pages);
+        region.histories = memory_.take_array<History>(pages);
+        region.filled = memory_.take_array<std::uint32_t>(region.block(map.range.end - kPageSize) + 1);
+    }
+    regions.push_back(region);
+    return {};
+}
+
+Refusal Snapshot::take_changes(Layer& layer) {
+    Order order = Order::kKept;
+    const auto take = [&](Region& region, const PageRun& run) {
+        take_run(layer, region, run);
+        return Refusal{};
+    };
+    if (Refusal refusal = for_each_change(order, take)) return refusal;
+    if (order == Order::kMapChanged) return refuse("memory mappings changed while they were captured", 0);
+    for (const Address page : carried_) {
+        // What the scan has found as well has been taken already, and is what it was then.
+        Region* const region = region_at_or_after(page);
+        if (region == regions_.data() + regions_.size() || !region->map.range.contains(page)) continue;
+        const std::byte* const source = region->sources[region->index(page)];
+        if (source != nullptr && std::memcmp(source, pointer_to(page), kPageSize) == 0) continue;
+        take_run(layer, *region, {page, page + kPageSize, base::kPagePresent});
+    }
+    return {};
+}
+
+void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
+    const bool plain = is_plain(run);
+    for (Address page = run.begin; page < run.end; page += kPageSize) {
+        if (plain && region.filled[region.block(page)] == 0) {
+            page = last_of_block(page, run);
+            continue;
+        }
+        std::byte* const before = region.sources[region.index(page)];
+        if (plain && before == nullptr) continue;
+        std::byte* copy = nullptr;
+        if (!plain && region.map.readable) {
+            copy = memory_.take_page();
+            std::memcpy(copy, pointer_to(page), kPageSize);
+            ++image_pages_;
+        }
+        layer.undo.push_back({page, before});
+        set_source(region, page, copy);
+    }
+}
+
+void Snapshot::set_source(Region& region, Address page, std::byte* source) {
+    std::byte*& place = region.sources[region.index(page)];
+    std::uint32_t& filled = region.filled[region.block(page)];
+    filled += static_cast<std::uint32_t>(source != nullptr) - static_cast<std::uint32_t>(place != nullptr);
+    place = source;
+}
+
+Refusal Snapshot::protect_all() {
+    for (const AddressRange span : kSpans) {
+        const base::ScanQuery query{.all_of = base::kPageWatched | base::kPageWritten,
+                                    .reported = base::kPageWritten,
+                                    .protect = true};
+        if (auto done = tracker_.scan(span, query, {}); !done) {
+            return refuse("memory cannot be protected", span.begin, done.error().code);
+        }
+    }
+    return {};
+}
+
+// --- drop -----------------------------------------------------------------------------------------------------------
+
+void Snapshot::drop() {
+    Layer& top = layers_.back();
+    carried_.clear();
+    // The layer's own regions first: what is only in them has no place below.
+    for (const Undo& undo : top.undo) {
+        Region& region = *region_at_or_after(undo.page);
+        if (std::byte* const copy = region.sources[region.index(undo.page)]; copy != nullptr) {
+            memory_.give_back_page(copy);
+            --image_pages_;
+        }
+        set_source(region, undo.page, undo.source);
+        carried_.push_back(undo.page);
+    }
+    if (top.regions_differ) {
+        for (const Region& region : regions_) {
+            if (region.born + 1 == layers_.size()) give_back_arrays(region);
+        }
+        regions_ = std::move(top.regions_below);
+        std::erase_if(carried_, [this](Address page) {
+            const Region* const region = region_at_or_after(page);
+            return region == regions_.data() + regions_.size() || !region->map.range.contains(page) ||
+                   !region->watched;
+        });
+    }
+    layers_.pop_back();
+    exact_ = false;
+}
+
+void Snapshot::give_back_arrays(const Region& region) {
+    if (region.sources == nullptr) return;
+    const std::size_t pages = region.map.range.pages();
+    memory_.give_back_array(region.sources, pages);
+    memory_.give_back_array(region.histories, pages);
+    memory_.give_back_array(region.filled, region.block(region.map.range.end - kPageSize) + 1);
+}
+
+// --- scanning -------------------------------------------------------------------------------------------------------
+
+Snapshot::Region* Snapshot::region_at_or_after(Address address) {
+    const auto found =
+        std::upper_bound(regions_.begin(), regions_.end(), address,
+                         [](Address a, const Region& region) { return a < region.map.range.end; });
+    return regions_.data() + (found - regions_.begin());
+}
+
+template <class Visit>
+Refusal Snapshot::for_each_change(Order& order, const Visit& visit) {
+    // Written, or absent, or not watched.
+    const base::ScanQuery query{
+        .inverted = base::kPagePresent | base::kPageWatched,
+        .any_of = base::kPageWritten | base::kPagePresent | base::kPageWatched,
+        .reported = base::kPageWatched | base::kPagePresent | base::kPageSwapped | base::kPageOfFile | base::kPageZero};
+    for (const AddressRange span : kSpans) {
+        AddressRange rest = span;
+        while (!rest.empty()) {
+            const auto scanned = tracker_.scan(rest, query, runs_);
+            if (!scanned) return refuse("memory cannot be scanned", rest.begin, scanned.error().code);
+            if (Refusal refusal = visit_runs(scanned->runs, order, visit)) return refusal;
+            if (order == Order::kMapChanged) return {};
+            rest.begin = scanned->runs < runs_.size() ? rest.end : scanned->reached;
+        }
+    }
+    return {};
+}
+
+template <class Visit>
+Refusal Snapshot::visit_runs(std::size_t count, Order& order, const Visit& visit) {
+    if (count == 0) return {};
+    Region* region = region_at_or_after(runs_[0].begin);
+    Region* const end = regions_.data() + regions_.size();
+    for (const PageRun& run : runs_.first(count)) {
+        Address at = run.begin;
+        while (at < run.end) {
+            while (region != end && region->map.range.end <= at) ++region;
+            const bool stranger = region == end || region->map.range.begin > at;
+            if (stranger || (region->watched && (run.categories & base::kPageWatched) == 0)) {
+                order = Order::kMapChanged;
+                return {};
+            }
+            const Address until = std::min<Address>(run.end, region->map.range.end);
+            if (region->watched) {
+                if (Refusal refusal = visit(*region, PageRun{at, until, run.categories})) return refusal;
+            }
+            at = until;
+        }
+    }
+    return {};
+}
+
+// --- rewind ---------------------------------------------------------------------------------------------------------
+
+Refusal Snapshot::check() {
+    Sizes sizes;
+    if (Refusal refusal = read_sizes(sizes)) return refusal;
+    if (sizes == layers_.back().sizes) return {};
+    dry_run_ = true;
+    const Refusal refusal = repair_map(false);
+    dry_run_ = false;
+    return refusal;
+}
+
+Refusal Snapshot::rewind(RewindStats& stats) try {
+    const std::int64_t started = base::monotonic_ns();
+    if (exact_) ++exact_scans_;
+    cold_.clear();
+    if (Refusal refusal = restore_all(stats)) return refusal;
+    if (Refusal refusal = restore_carried(stats)) return refusal;
+    forget_rarely_written();
+    const std::int64_t copied = base::monotonic_ns();
+    if (Refusal refusal = protect_again()) return refusal;
+    ++rewinds_;
+    stats.hot_pages = static_cast<std::uint32_t>(hot_.size());
+    stats.protect_ns = base::monotonic_ns() - copied;
+    stats.copy_ns = copied - started - stats.scan_ns;
+    return {};
+} catch (const std::bad_alloc&) {
+    return refuse("no memory to rewind with", 0, ENOMEM);
+}
+
+Refusal Snapshot::restore_all(RewindStats& stats) {
+    const Sizes& wanted = layers_.back().sizes;
+    Sizes sizes;
+    if (Refusal refusal = read_sizes(sizes)) return refusal;
+    Order order = Order::kKept;
+    if (sizes != wanted) {
+        if (Refusal refusal = repair_map(false)) return refusal;
+        stats.repairs = 1;
+    }
+    if (Refusal refusal = restore_changes(stats, order)) return refusal;
+    if (order == Order::kMapChanged) {
+        if (Refusal refusal = repair_map(true)) return refusal;
+        stats.repairs = 1;
+        order = Order::kKept;
+        if (Refusal refusal = restore_changes(stats, order)) return refusal;
+    }
+    if (stats.repairs == 0) return {};
+    if (Refusal refusal = read_sizes(sizes)) return refusal;
+    return order == Order::kKept && sizes == wanted ? Refusal{} : refuse("memory mappings cannot be restored", 0);
+}
+
+Refusal Snapshot::restore_changes(RewindStats& stats, Order& order) {
+    const std::int64_t started = base::monotonic_ns();
+    std::int64_t found = 0;  // when the first scan was through
+    const auto restore = [&](Region& region, const PageRun& run) {
+        if (found == 0) found = base::monotonic_ns();
+        return restore_run(region, run, stats);
+    };
+    if (Refusal refusal = for_each_change(order, restore)) return refusal;
+    if (Refusal refusal = flush_drops()) return refusal;
+    stats.scan_ns += (found == 0 ? base::monotonic_ns() : found) - started;
+    return {};
+}
+
+Refusal Snapshot::restore_run(Region& region, const PageRun& run, RewindStats& stats) {
+    const bool plain = is_plain(run);
+    const bool locked = !region.map.writable;
+    bool opened = false;
+    for (Address page = run.begin; page < run.end; page += kPageSize) {
+        if (plain && region.filled[region.block(page)] == 0) {
+            page = last_of_block(page, run);
+            continue;
+        }
+        const std::byte* const source = region.sources[region.index(page)];
+        if (plain && source == nullptr) continue;
+        note_written(region, page);
+        if (locked && !opened && source != nullptr) {
+            opened = true;
+            if (::mprotect(pointer_to(run.begin), run.end - run.begin, region.map.protection() | PROT_WRITE) != 0) {
+                return refuse("a read-only page cannot be restored", page, errno);
+            }
+        }
+        if (Refusal refusal = restore_page(region, page, stats)) return refusal;
+    }
+    if (opened && ::mprotect(pointer_to(run.begin), run.end - run.begin, region.map.protection()) != 0) {
+        return refuse("a read-only page cannot be protected", run.begin, errno);
+    }
+    // Pages that were only read for the first time: the next scans need not tell of them again.
+    if (plain && !is_absent(run)) note_cold(run.range());
+    return {};
+}
+
+Refusal Snapshot::restore_carried(RewindStats& stats) {
+    for (const Address page : carried_) {
+        Region& region = *region_at_or_after(page);
+        if (Refusal refusal = restore_run(region, {page, page + kPageSize, base::kPagePresent}, stats)) return refusal;
+    }
+    carried_.clear();
+    return flush_drops();
+}
+
+Refusal Snapshot::restore_page(const Region& region, Address page, RewindStats& stats) {
+    ++stats.dirty_pages;
+    const std::size_t index = region.index(page);
+    const bool hot = (region.histories[index] & kHotBit) != 0;
+    const std::byte* const source = region.sources[index];
+    if (source != nullptr) {
+        copy_in(page, source);
+    } else if (hot && region.map.inode == 0 && region.map.writable) {
+        std::memset(pointer_to(page), 0, kPageSize);
+    } else {
+        return drop_page(page, stats);
+    }
+    ++stats.copied_pages;
+    if (!hot) note_cold({page, page + kPageSize});
+    return {};
+}
+
+void Snapshot::copy_in(Address page, const std::byte* source) const {
+    Address at = page;
+    const Address end = page + kPageSize;
+    for (const AddressRange bytes : exempt_) {  // in order of address, at most a handful
+        if (bytes.end <= at || bytes.begin >= end) continue;
+        if (bytes.begin > at) std::memcpy(pointer_to(at), source + (at - page), bytes.begin - at);
+        at = std::min(bytes.end, end);
+    }
+    std::memcpy(pointer_to(at), source + (at - page), end - at);
+}
+
+Refusal Snapshot::drop_page(Address page, RewindStats& stats) {
+    ++stats.dropped_pages;
+    if (drops_.end != page) {
+        if (Refusal refusal = flush_drops()) return refusal;
+        drops_.begin = page;
+    }
+    drops_.end = page + kPageSize;
+    return {};
+}
+
+Refusal Snapshot::flush_drops() {
+    const AddressRange range = std::exchange(drops_, {});
+    if (range.empty() || ::madvise(pointer_to(range.begin), range.size(), MADV_DONTNEED) == 0) return {};
+    return refuse("memory cannot be dropped", range.begin, errno);  // it is locked, see mlock(2)
+}
+
+void Snapshot::note_cold(AddressRange range) {
+    if (cold_.size() > kMostColdRanges) return;  // everything will be protected
+    if (!cold_.empty() && cold_.back().end == range.begin) {
+        cold_.back().end = range.end;
+    } else {
+        cold_.push_back(range);
+    }
+}
+
+Refusal Snapshot::protect_again() {
+    const bool wanted = rewinds_ + 1 < kFirstExact || (rewinds_ + 1) % kExactEvery == 0;
+    exact_ = wanted || cold_.size() > kMostColdRanges;
+    if (exact_) return protect_all();
+    for (const AddressRange range : cold_) {
+        if (auto done = tracker_.protect(range); !done) {
+            return refuse("memory cannot be protected", range.begin, done.error().code);
+        }
+    }
+    return {};
+}
+
+// --- the hot set ----------------------------------------------------------------------------------------------------
+
+void Snapshot::note_written(Region& region, Address page) {
+    if (!exact_) return;
+    History& history = region.histories[region.index(page)];
+    const unsigned now = exact_scans_ & 0x7f;
+    const unsigned gap = (now - (history >> 8U)) & 0x7f;
+    const unsigned written = gap == 0 ? (history & 0xffU) | 1U : (gap > 7 ? 0 : (history & 0xffU) << gap) | 1U;
+    bool hot = (history & kHotBit) != 0;
+    if (!hot && std::popcount(written & kWindow) >= kEnter && hot_.size() < kMostHot) {
+        hot = true;
+        hot_.push_back(page);
+    }
+    history = static_cast<History>((hot ? kHotBit : 0) | (now << 8U) | (written & 0xffU));
+}
+
+// After an exact scan: pages that are no longer written leave.
+void Snapshot::forget_rarely_written() {
+    if (!exact_) return;
+    std::erase_if(hot_, [this](Address page) {
+        Region* const region = region_at_or_after(page);
+        if (region == regions_.data() + regions_.size() || !region->map.range.contains(page) || !region->watched) {
+            return true;
+        }
+        History& history = region->histories[region->index(page)];
+        const unsigned gap = ((exact_scans_ & 0x7f) - (history >> 8U)) & 0x7f;
+        const unsigned written = gap > 7 ? 0 : (history & 0xffU) << gap;
+        if (std::popcount(written & kWindow) > kLeave) return false;
+        history &= static_cast<History>(~kHotBit);
+        return true;
+    });
+}
+
+// --- repairing the map ----------------------------------------------------------------------------------------------
+
+// Brings the mappings back to what they were. Contents follow: what is mapped anew is found absent by the scan.
+Refusal Snapshot::repair_map(bool rewatch) {
+    if (heap_end_now() != layers_.back().heap_end && !dry_run_) {
+        ::syscall(SYS_brk, layers_.back().heap_end);
+        rewatch = true;
+    }
+    if (Refusal refusal = read_map()) return refusal;
+    strangers_from_ = 0;
+    const MappedRange* map = map_.data();
+    for (Region& region : regions_) {
+        if (Refusal refusal = repair_region(region, map, rewatch)) return refusal;
+    }
+    for (; map != map_.data() + map_.size(); ++map) {
+        if (Refusal refusal = unmap_strangers({std::max(strangers_from_, map->range.begin), map->range.end})) {
+            return refusal;
+        }
+    }
+    return {};
+}
+
+// `map` is the first that ends behind the region before; afterwards, the first that ends behind this one.
+Refusal Snapshot::repair_region(Region& region, const MappedRange*& map, bool rewatch) {
+    const AddressRange wanted = region.map.range;
+    Address at = wanted.begin;
+    for (; map != map_.data() + map_.size() && map->range.begin < wanted.end; ++map) {
+        if (Refusal refusal = unmap_strangers(
+                {std::max(strangers_from_, map->range.begin), std::min(wanted.begin, map->range.end)})) {
+            return refusal;
+        }
+        const AddressRange both = intersection(map->range, wanted);
+        if (both.empty()) continue;
+        if (Refusal refusal = map_again(region, {at, both.begin})) return refusal;
+        if (Refusal refusal = restore_attributes(region.part(both), *map, rewatch)) return refusal;
+        at = both.end;
+        if (map->range.end > wanted.end) break;  // the rest of it is the next region's, or a stranger
+    }
+    strangers_from_ = wanted.end;
+    return map_again(region, {at, wanted.end});
+}
+
+Refusal Snapshot::unmap_strangers(AddressRange range) {
+    if (range.empty() || dry_run_ || ::munmap(pointer_to(range.begin), range.size()) == 0) return {};
+    return refuse("a new mapping cannot be unmapped", range.begin, errno);
+}
+
+Refusal Snapshot::map_again(Region& region, AddressRange lost) {
+    if (lost.empty()) return {};
+    if (!region.watched || region.map.inode != 0) return refuse("a mapping of a file was unmapped", lost.begin);
+    if (dry_run_) return {};
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    if (::mmap(pointer_to(lost.begin), lost.size(), region.map.protection(), flags, -1, 0) == MAP_FAILED) {
+        return refuse("a mapping that was unmapped cannot be restored", lost.begin, errno);
+    }
+    if (auto watched = tracker_.watch(lost); !watched) {
+        return refuse("a mapping cannot be watched", lost.begin, watched.error().code);
+    }
+    return {};
+}
+
+// `region` is the part of a region that `map` covers.
+Refusal Snapshot::restore_attributes(Region region, const MappedRange& map, bool rewatch) {
+    const AddressRange range = region.map.range;
+    const auto is_kernels = [](const MappedRange& m) { return m.kind == MappedRange::Kind::kKernel; };
+    if (!same_origin(region.map, map) || is_kernels(region.map) != is_kernels(map)) return map_again(region, range);
+    if (dry_run_) return {};
+    if (region.map.protection() != map.protection() &&
+        ::mprotect(pointer_to(range.begin), range.size(), region.map.protection()) != 0) {
+        return refuse("the protection of a mapping cannot be restored", range.begin, errno);
+    }
+    if (!region.watched || !rewatch) return {};
+    if (auto watched = tracker_.watch(range); !watched) {
+        return refuse("a mapping cannot be watched", range.begin, watched.error().code);
+    }
+    return {};
+}
+
+// --- for the oracle -------------------------------------------------------------------------------------------------
+
+const std::byte* Snapshot::golden_page(Address page, bool& covered) const {
+    const auto region = std::upper_bound(regions_.begin(), regions_.end(), page,
+                                         [](Address a, const Region& r) { return a < r.map.range.end; });
+    covered = region != regions_.end() && region->map.range.contains(page) && region->watched;
+    return covered ? region->sources[region->index(page)] : nullptr;
+}
+
+}  // namespace tach::zygote
