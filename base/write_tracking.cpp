@@ -72,9 +72,17 @@ Result<void> WriteTracker::watch(AddressRange range) const {
 }
 
 Result<void> WriteTracker::protect(AddressRange range) const {
+    return set_protection(range, UFFDIO_WRITEPROTECT_MODE_WP);
+}
+
+Result<void> WriteTracker::unprotect(AddressRange range) const {
+    return set_protection(range, 0);
+}
+
+Result<void> WriteTracker::set_protection(AddressRange range, std::uint64_t mode) const {
     uffdio_writeprotect arguments{};
     arguments.range = {.start = range.begin, .len = range.size()};
-    arguments.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+    arguments.mode = mode;
     if (::ioctl(userfault_.get(), UFFDIO_WRITEPROTECT, &arguments) != 0) {
         return fail(errno_error("UFFDIO_WRITEPROTECT"));
     }

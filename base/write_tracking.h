@@ -60,6 +60,8 @@ class WriteTracker {
     [[nodiscard]] Result<void> watch(AddressRange range) const;
     // Forgets what was written there: the pages in the range are unwritten.
     [[nodiscard]] Result<void> protect(AddressRange range) const;
+    // The opposite: all its pages count as written.
+    [[nodiscard]] Result<void> unprotect(AddressRange range) const;
     // The pages in the range that match, in order of address, as many as fit into `out`.
     [[nodiscard]] Result<ScanProgress> scan(AddressRange range, const ScanQuery& query, std::span<PageRun> out) const;
 
@@ -69,6 +71,8 @@ class WriteTracker {
   private:
     WriteTracker(UniqueFd userfault, UniqueFd pagemap)
         : userfault_(std::move(userfault)), pagemap_(std::move(pagemap)) {}
+
+    [[nodiscard]] Result<void> set_protection(AddressRange range, std::uint64_t mode) const;
 
     UniqueFd userfault_;
     UniqueFd pagemap_;

@@ -170,3 +170,32 @@ REPORT_STRICT: int
 DONE_KEPT: int
 DONE_SHOULD_STOP: int
 DONE_HELD: int
+
+# --- the snapshot engine, zygote/rewinder.h ---------------------------------------------------------------------------
+
+def snapshot_open() -> str:
+    """Make this process one that can be rewound; "" or why it cannot be."""
+
+def snapshot_forget() -> None:
+    """In a forked child: it has no engine."""
+
+def snapshot_push() -> int:
+    """Capture the present state as the top layer: SNAPSHOT_PUSHED, or something else if it was refused.
+
+    Returns again, with SNAPSHOT_CAME_BACK, whenever `snapshot_rewind` came back to it.
+    """
+
+def snapshot_passage() -> tuple[int, int, int, int, int, int, int, int, int, int, int]:
+    """What the last rewind was given and what it did.
+
+    Position, flags; nanoseconds for guard, scan, copy, protect; pages: dirty, hot, copied, dropped; map repairs.
+    """
+
+def snapshot_refusal() -> str:
+    """Why the last push was refused."""
+
+def snapshot_rewind(position: int, flags: int, /) -> str:
+    """Go back to the top layer; returns only if that is impossible, with the reason."""
+
+def snapshot_drop() -> None:
+    """Forget the top layer; the present state goes on above the layer below."""

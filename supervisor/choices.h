@@ -12,12 +12,12 @@
 namespace tach::supervisor {
 
 enum class Mode { kFork, kShared };
-enum class Engine { kFork };
+enum class Engine { kFork, kWpAsync };
 enum class Format { kText, kJson };
 enum class Color { kYes, kNo, kAuto };
 
 inline constexpr std::array<std::string_view, 2> kModeWords{"fork", "shared"};
-inline constexpr std::array<std::string_view, 1> kEngineWords{"fork"};
+inline constexpr std::array<std::string_view, 2> kEngineWords{"fork", "wp-async"};
 inline constexpr std::array<std::string_view, 2> kFormatWords{"text", "json"};
 inline constexpr std::array<std::string_view, 3> kColorWords{"yes", "no", "auto"};
 

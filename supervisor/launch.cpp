@@ -49,6 +49,7 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
         {"fds", fds},
         {"seed", plan.seed},
         {"mode", std::string(word(settings.mode.value))},
+        {"engine", std::string(word(settings.engine.value))},
         {"list_only", settings.list},
         {"json", settings.format.value == Format::kJson},
         {"split_wide", settings.split_wide.value},

@@ -356,7 +356,7 @@ void Session::show_progress(bool force) {
 ReportInputs Session::report_inputs() const {
     ReportInputs inputs;
     inputs.version = TACH_VERSION;
-    inputs.engine = "fork";
+    inputs.engine = word(settings_.engine.value);
     inputs.seed = plan_.seed;
     inputs.workers = workers_;
     inputs.exit_code = exit_code_.value_or(kExitInternal);

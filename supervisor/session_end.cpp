@@ -93,8 +93,8 @@ std::vector<std::string> Session::summary_lines() const {
         if (modes[mode] > 0) used += fmt::format("{}{} {}", used.empty() ? "" : ", ", modes[mode], kNames[mode]);
     }
     std::vector<std::string> lines;
-    lines.push_back(fmt::format("seed {}, {} worker{}, engine fork, modes: {}", plan_.seed, workers_,
-                                workers_ == 1 ? "" : "s", used.empty() ? "none" : used));
+    lines.push_back(fmt::format("seed {}, {} worker{}, engine {}, modes: {}", plan_.seed, workers_,
+                                workers_ == 1 ? "" : "s", word(settings_.engine.value), used.empty() ? "none" : used));
     if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);
     std::vector<std::string> live;
     for (const auto& [item, why] : live_reasons_) {

@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "base/unique_fd.h"
+#include "zygote/descriptors.h"
 
 namespace tach::zygote {
 namespace {
@@ -140,7 +141,8 @@ std::vector<Finding> Guard::findings() const {
     if (!fds) found.push_back({"descriptor", "/proc/self/fd cannot be read"});
     for (const int fd : fds.value_or(std::vector<int>{})) {
         struct stat status {};
-        if (::fstat(fd, &status) != 0 || known_.contains(open_at(fd, status))) continue;
+        if (fd >= kLowestOwnDescriptor || ::fstat(fd, &status) != 0) continue;
+        if (known_.contains(open_at(fd, status))) continue;
         found.push_back(describe(fd, status));
     }
     const auto ranges = writable_shared_mappings();

@@ -14,12 +14,11 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "zygote/descriptors.h"
 
 namespace tach::zygote {
 namespace {
 
-// Our copies of descriptors: above what tests look at and what the channel has. A guess.
-constexpr int kLowestCopy = 600;
 // include/uapi/linux/fcntl.h, Linux 6.10: F_LINUX_SPECIFIC_BASE + 3
 constexpr int kDupFdQuery = 1024 + 3;
 // A thread that was joined may still be on its way out of the kernel, or even (Python's threads) of the C library.
@@ -60,7 +59,7 @@ base::Result<KernelState::Probes> KernelState::Probes::open() {
     for (auto [place, path] : {std::pair{&probes.tasks, "/proc/self/task"}, {&probes.descriptors, "/proc/self/fd"}}) {
         base::UniqueFd fd(::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (!fd.valid()) return base::fail(base::errno_error(path));
-        auto high = fd.duplicate(kLowestCopy);
+        auto high = fd.duplicate(kLowestOwnDescriptor);
         *place = high ? *std::move(high) : std::move(fd);
     }
     return probes;
@@ -97,7 +96,7 @@ Refusal KernelState::record() {
     if (length <= 0) return refuse("the working directory cannot be read", 0, errno);
     directory_length_ = static_cast<std::size_t>(length);
     directory_fd_.reset(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (auto high = directory_fd_.duplicate(kLowestCopy)) directory_fd_ = *std::move(high);
+    if (auto high = directory_fd_.duplicate(kLowestOwnDescriptor)) directory_fd_ = *std::move(high);
     return record_descriptors();
 }
 
@@ -116,7 +115,7 @@ Refusal KernelState::record_descriptors() {
     std::sort(descriptors_.begin(), descriptors_.end(), [](const auto& a, const auto& b) { return a.fd < b.fd; });
     // What the layers below have as copies need not be copied again, nor compared: no test knows of it.
     std::erase_if(descriptors_, [this](const Descriptor& d) {
-        if (d.fd < kLowestCopy) return false;
+        if (d.fd < kLowestOwnDescriptor) return false;
         ours_.push_back(d.fd);
         return true;
     });
@@ -126,10 +125,13 @@ Refusal KernelState::record_descriptors() {
         descriptor.device = status.st_dev;
         descriptor.inode = status.st_ino;
         if (S_ISREG(status.st_mode)) {
-            descriptor.offset = ::lseek(descriptor.fd, 0, SEEK_CUR);
-            if (is_capture_file(descriptor.fd)) descriptor.size = status.st_size;
+            // Other files that are open for writing may be shared with other processes, and a log goes on where it is.
+            const bool capture = is_capture_file(descriptor.fd);
+            const bool read_only = (::fcntl(descriptor.fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+            if (capture || read_only) descriptor.offset = ::lseek(descriptor.fd, 0, SEEK_CUR);
+            if (capture) descriptor.size = status.st_size;
         }
-        descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, kLowestCopy);
+        descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, kLowestOwnDescriptor);
         if (descriptor.copy >= 0) ours_.push_back(descriptor.copy);
     }
     std::sort(ours_.begin(), ours_.end());

@@ -23,6 +23,8 @@
 #include "base/unique_fd.h"
 #include "shm/channel.h"
 #include "zygote/guard.h"
+#include "zygote/rewinder.h"
+#include "zygote/snapshot_functions.h"
 
 namespace {
 
@@ -442,10 +444,13 @@ constexpr Constant kConstants[] = {
     constant("PHASE_TEARDOWN", Phase::kTeardown),
     constant("PHASE_FILL", Phase::kFill),
     constant("PHASE_POP", Phase::kPop),
+    constant("MODE_SNAPSHOT", Mode::kSnapshot),
     constant("MODE_FORK", Mode::kFork),
     constant("MODE_SHARED", Mode::kShared),
     constant("END_COMPLETE", tach::shm::EndReason::kComplete),
     constant("END_INTERRUPTED", tach::shm::EndReason::kInterrupted),
+    constant("SNAPSHOT_PUSHED", tach::zygote::Rewinder::Return::kPushed),
+    constant("SNAPSHOT_CAME_BACK", tach::zygote::Rewinder::Return::kCameBack),
     {"RUN_SHARED", tach::shm::kRunShared},
     {"RUN_RERUN", tach::shm::kRunRerun},
     {"ITEM_DYNAMIC", tach::shm::kItemDynamic},
@@ -468,6 +473,10 @@ PyModuleDef definition{PyModuleDef_HEAD_INIT, "_tach", nullptr, -1, methods, nul
 PyMODINIT_FUNC PyInit__tach() {  // NOLINT(readability-identifier-naming): CPython looks for this name
     PyObject* module = PyModule_Create(&definition);
     if (module == nullptr) return nullptr;
+    if (PyModule_AddFunctions(module, tach::zygote::snapshot_functions()) != 0) {
+        Py_DECREF(module);
+        return nullptr;
+    }
     tach::zygote::Guard::mark_standard_streams();  // nothing is captured yet
     for (const Constant& entry : kConstants) {
         PyObject* value = PyLong_FromUnsignedLong(entry.value);

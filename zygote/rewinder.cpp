@@ -12,12 +12,12 @@
 #include <new>
 
 #include "base/clock.h"
+#include "zygote/descriptors.h"
 
 namespace tach::zygote {
 
 // The engine's own stack. The deepest calls hold a few pages of locals. A guess.
 constexpr std::size_t kStackBytes = std::size_t{1} << 18;
-constexpr int kLowestDescriptor = 600;  // as the duplicates of KernelState
 
 struct Rewinder::State {
     State(PrivateMemory& private_memory, base::WriteTracker tracker, base::UniqueFd maps_file,
@@ -59,7 +59,7 @@ State* entering = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-v
 base::Result<base::UniqueFd> open_high(const char* path) {
     base::UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return base::fail(base::errno_error(path));
-    auto high = fd.duplicate(kLowestDescriptor);
+    auto high = fd.duplicate(kLowestOwnDescriptor);
     return high ? *std::move(high) : std::move(fd);
 }
 
@@ -126,7 +126,7 @@ void enter(State& state, ucontext_t& from, void (*what)()) {
 base::Result<Rewinder*> Rewinder::create() {
     // A huge page that was written would have to be copied back whole.
     ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-    auto tracker = base::WriteTracker::create(kLowestDescriptor);
+    auto tracker = base::WriteTracker::create(kLowestOwnDescriptor);
     if (!tracker) return base::fail(tracker.error());
     auto maps = open_high("/proc/self/maps");
     if (!maps) return base::fail(maps.error());

@@ -228,6 +228,12 @@ Refusal Snapshot::add_region(const MappedRange& map, std::pmr::vector<Region>& r
             return refuse("a mapping cannot be watched", map.range.begin, watched.error().code);
         }
         region.watched = watched.has_value();
+        // It may have been known to a layer that was dropped since, which protected it.
+        if (region.watched) {
+            if (auto done = tracker_.unprotect(map.range); !done) {
+                return refuse("a mapping cannot be watched", map.range.begin, done.error().code);
+            }
+        }
     }
     if (region.watched) {
         const std::size_t pages = map.range.pages();

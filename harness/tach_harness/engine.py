@@ -1,17 +1,17 @@
-"""How a worker gets back to a pristine state: the interface of all engines, and the engine that forks.
+"""How a worker gets back to a pristine state: the interface of all engines, and the two that there are.
 
 An engine keeps a stack of *layers*, states of the process that tests start from:
 
 * `push()` makes the present state the top layer. It returns twice, like fork(2) and setjmp(3): first None, on the new
   layer; and once more, when the layer was popped, the Verdict that `pop` left. All else that happened in between is
   forgotten, unless it was sent to the supervisor.
-* `run(test)` runs a test from the top layer and comes back to it.
-* `rewind(verdict)` is the coming back: it ends what `run` started.
-* `pop(verdict)` goes back to the layer below.
+* `each(steps)` runs one test after the other from the top layer.
+* `run(test)` is that with a single test.
+* `pop(verdict)` goes back to the layer below. It returns only if that is impossible, with the reason.
 
-What crosses a rewind: reports (they are in the ring already), and the Verdict, in memory that all processes share. A
-test during which a wide fixture was set up may be *kept*: `run` then returns in the test's own, un-rewound state, which
-takes the place of the layer.
+What crosses a rewind: reports (they are in the ring already), and the Verdict. A test during which a wide fixture was set
+up may be *kept*, and one that left something that cannot be undone *condemns* its process: `each` then ends in the
+test's own, un-rewound state, which takes the place of the layer.
 """
 
 from __future__ import annotations
@@ -39,20 +39,30 @@ class Verdict(NamedTuple):
     interrupted: bool = False  # KeyboardInterrupt or pytest.exit: the session must end
     status: int = 0  # wait status of the process, if there was one
     reset_ns: int = 0  # end of the last phase up to now
+    condemned: str = ""  # why its process could not be rewound
+
+
+class Steps(NamedTuple):
+    """A row of tests that all start from one layer."""
+
+    count: int
+    run: Callable[[int], Verdict]  # runs the test at that position
+    settle: Callable[[int, Verdict], int]  # in the layer's state: tells of it; returns how far to advance
+    may_go_on: Callable[[int], bool]
 
 
 class Engine(Protocol):
     """The interface; see the module's text."""
 
-    name: str
+    mode: int  # a MODE_*: what tests that run now are reported as
 
     def push(self) -> Verdict | None: ...
 
+    def each(self, steps: Steps) -> int: ...
+
     def run(self, test: Callable[[], Verdict]) -> Verdict: ...
 
-    def rewind(self, verdict: Verdict) -> NoReturn: ...
-
-    def pop(self, verdict: Verdict) -> NoReturn: ...
+    def pop(self, verdict: Verdict) -> str: ...
 
 
 def run_new_atexit_callbacks() -> None:
@@ -66,10 +76,19 @@ def die_of_exception() -> NoReturn:
     _exit(70)  # EX_SOFTWARE of sysexits.h
 
 
+def leave_test() -> None:
+    """Let happen what would happen later if the state that a test leaves behind were not thrown away."""
+    if not native.is_producer():
+        _exit(0)  # a process that a test forked came back into the harness
+    gc.collect(1)
+    run_new_atexit_callbacks()
+    flush_buffers()
+
+
 class ForkEngine:
     """Layers are processes: push is fork, pop is the child's end, memory is rewound by not being shared."""
 
-    name = "fork"
+    mode = native.MODE_FORK
 
     def push(self) -> Verdict | None:
         flush_buffers()
@@ -78,6 +97,7 @@ class ForkEngine:
         pid = fork()
         if pid == 0:
             native.die_with_parent(parent)
+            native.snapshot_forget()
             native.adopt()
             return None
         return self._come_back(pid)
@@ -91,19 +111,20 @@ class ForkEngine:
         except BaseException:
             die_of_exception()
         if not verdict.kept:
-            self.rewind(verdict)
+            self.pop(verdict)
         native.keep()
         return verdict
 
-    def rewind(self, verdict: Verdict) -> NoReturn:
-        self.pop(verdict)
+    def each(self, steps: Steps) -> int:
+        """Run the tests; returns the position of the first that is not settled."""
+        position = 0
+        while position < steps.count and steps.may_go_on(position):
+            verdict = self.run(lambda: steps.run(position))  # noqa: B023  # called before the next turn
+            position += steps.settle(position, verdict)
+        return position
 
     def pop(self, verdict: Verdict) -> NoReturn:
-        if not native.is_producer():
-            _exit(0)  # a process that a test forked came back into the harness
-        gc.collect(1)
-        run_new_atexit_callbacks()
-        flush_buffers()
+        leave_test()
         native.leave_verdict(verdict.interrupted)
         _exit(0)
 
@@ -132,3 +153,90 @@ def _wait(pid: int) -> int:
             # Someone reaped it (a SIGCHLD handler that the suite installed); whether it finished is in its verdict.
             time.sleep(0)
             return 0
+
+
+class SnapshotEngine:
+    """Layers are memory images of this process, which is rewound in place; see zygote/rewinder.h.
+
+    Where a layer cannot be captured its tests are forked instead.
+    """
+
+    def __init__(self) -> None:
+        self.mode = native.MODE_SNAPSHOT
+        self._fork = ForkEngine()
+        self._forked = False  # this process is the copy of one that could not be captured
+
+    @staticmethod
+    def create() -> SnapshotEngine | str:
+        """Open the engine of this process, or say why there is none."""
+        why = native.snapshot_open()
+        if not why and native.snapshot_push() != native.SNAPSHOT_PUSHED:  # the bottom: layers hold what differs from it
+            why = native.snapshot_refusal()
+        return why if why else SnapshotEngine()
+
+    def push(self) -> Verdict | None:
+        if not self._forked:
+            flush_buffers()
+            outcome = native.snapshot_push()
+            if outcome == native.SNAPSHOT_PUSHED:
+                return None
+            if outcome == native.SNAPSHOT_CAME_BACK:
+                native.snapshot_drop()
+                return self._verdict()
+        verdict = self._fork.push()
+        if verdict is None:
+            self._forked = True
+            self.mode = native.MODE_FORK
+        return verdict
+
+    def each(self, steps: Steps) -> int:
+        """Run the tests; returns the position of the first that is not settled."""
+        if self._forked:
+            return self._fork.each(steps)
+        position = 0
+        flush_buffers()
+        outcome = native.snapshot_push()
+        # Every rewind comes back to this line, with all variables as they were.
+        if outcome == native.SNAPSHOT_CAME_BACK:
+            position = native.snapshot_passage()[0]
+            position += steps.settle(position, self._verdict())
+        elif outcome != native.SNAPSHOT_PUSHED:
+            return self._each_forked(steps)
+        if position < steps.count and steps.may_go_on(position):
+            verdict = steps.run(position)
+            if not verdict.kept:
+                verdict = verdict._replace(condemned=self._rewind(position, verdict))
+            position += steps.settle(position, verdict)
+        native.snapshot_drop()
+        return position
+
+    def _each_forked(self, steps: Steps) -> int:
+        self.mode = native.MODE_FORK
+        try:
+            return self._fork.each(steps)
+        finally:
+            self.mode = native.MODE_SNAPSHOT
+
+    def run(self, test: Callable[[], Verdict]) -> Verdict:
+        seen: list[Verdict] = []
+
+        def settle(_: int, verdict: Verdict) -> int:
+            seen.append(verdict)
+            return 1
+
+        self.each(Steps(1, lambda _: test(), settle, lambda _: True))
+        return seen[0]
+
+    def pop(self, verdict: Verdict) -> str:
+        if self._forked:
+            self._fork.pop(verdict)
+        return self._rewind(0, verdict)
+
+    def _rewind(self, position: int, verdict: Verdict) -> str:
+        leave_test()
+        return native.snapshot_rewind(position, int(verdict.interrupted))
+
+    @staticmethod
+    def _verdict() -> Verdict:
+        reset_ns = max(0, native.monotonic_ns() - native.ended_ns())
+        return Verdict(interrupted=bool(native.snapshot_passage()[1]), reset_ns=reset_ns)

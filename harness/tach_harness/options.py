@@ -14,6 +14,7 @@ class Options:
     fds: tuple[int, int, int, int]  # segment, eventfd of the supervisor, eventfd of the process, Unix socket
     seed: int
     mode: str  # "fork" or "shared"
+    engine: str  # "fork" or the name of a snapshot engine
     list_only: bool
     json: bool
     split_wide: bool

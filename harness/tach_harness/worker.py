@@ -15,7 +15,7 @@ import pytest
 from _pytest.outcomes import Exit
 
 from . import layers
-from .engine import Engine, ForkEngine, Verdict, die_of_exception
+from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
 from .link import native, receive, send, text
 from .plan import Plan
 from .process import YOUNG_GENERATIONS, CrashFile, collect_garbage, read_capture
@@ -94,6 +94,7 @@ class Worker:
         self.crash_file = CrashFile()
         self.shared = shared  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
+        self.spent = ""  # why the engine cannot go on with this process
         self.interrupted = False
         self._rerun = False  # a second opinion: nothing follows the last item
         plugin.sink.holding = True
@@ -109,6 +110,34 @@ class Worker:
 
     def serve(self) -> NoReturn:
         """Obey until told to finish."""
+        if self.plugin.options.engine != "fork" and not self.shared:
+            self._keep_runners()
+        self._obey()
+
+    def _keep_runners(self) -> NoReturn:
+        """Let a copy of this process obey, and another one whenever that has died or is spent.
+
+        A rewound process is the one that runs the tests, so somebody else has to tell of its death.
+        """
+        keeper = ForkEngine()
+        while True:
+            verdict = keeper.push()
+            if verdict is None:
+                try:
+                    engine = SnapshotEngine.create()
+                    if not isinstance(engine, str):
+                        self.engine = engine
+                    self._obey()
+                except BaseException:
+                    die_of_exception()
+            if not verdict.finished:
+                crashed = native.current_item()
+                if crashed == native.NO_ITEM:
+                    _exit(70)  # ours to explain, not a test's; it has done so
+                self._report_crash(crashed, verdict)
+                send(native.KIND_RUN_DONE, crashed + 1)
+
+    def _obey(self) -> NoReturn:
         while True:
             message = receive()
             if message.kind == native.KIND_RUN:
@@ -130,6 +159,8 @@ class Worker:
         self._run(indices)
         end = indices[-1] + 1
         send(native.KIND_RUN_DONE, end, a=int(self.retire), b=int(self.interrupted))
+        if self.spent and not self.retire:
+            ForkEngine().pop(Verdict())  # the keeper makes another one
 
     def _finish(self, charged: int) -> NoReturn:
         """Finalise what was set up here (session fixtures of a live base or of split_wide), then leave.
@@ -139,7 +170,8 @@ class Worker:
         if self.session._setupstate.stack:
             self._pop_layer(min(charged, len(self.session.items) - 1), None)
         send(native.KIND_RETIRED)
-        self.engine.pop(Verdict())
+        native.keep()  # whoever keeps this process is done as well
+        ForkEngine().pop(Verdict())
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
@@ -163,7 +195,20 @@ class Worker:
             elif unit:
                 position += self._run_unit(chunk)
             else:
-                position += self._run_alone(index)
+                position += self._run_alone(self._row_from(indices[position:]))
+            if self.spent and not self.retire:
+                return
+
+    def _row_from(self, indices: list[int]) -> list[int]:
+        """The items at the front that can start from one and the same state."""
+        row = indices[:1]
+        for index in indices[1:]:
+            plan = self.plan.items[index]
+            own = plan.unit or plan.flags & native.ITEM_OWN_WORKER
+            if own or (self.plan.split_wide and any(d.cached_result is None for d in plan.session)):
+                break
+            row.append(index)
+        return row
 
     def _may_go_on(self, index: int) -> bool:
         return not self.interrupted and bool(native.may_run(index))
@@ -182,25 +227,33 @@ class Worker:
             verdict = self._test(index, nextitem, native.MODE_SHARED)
             self.interrupted = verdict.interrupted
 
-    def _run_alone(self, index: int) -> int:
-        """An item without wide fixtures of its own; returns how far to advance."""
-        if self.plan.split_wide and self.plan.items[index].session:
-            self._fill_session_here(index)
+    def _run_alone(self, row: list[int]) -> int:
+        """Items without wide fixtures of their own; returns how many are settled."""
+        if self.plan.split_wide and self.plan.items[row[0]].session:
+            self._fill_session_here(row[0])
         if self.shared:
-            self._run_shared([index], [])
+            self._run_shared(row[:1], [])
             return 1
-        verdict = self.engine.run(lambda: self._detached_test(index))
-        self.interrupted = verdict.interrupted
-        if not verdict.finished:
-            return self._report_crash(index, verdict)
-        self._send_done(index, native.MODE_FORK, verdict)
-        if verdict.kept:
-            self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
-        return 1
+
+        def settle(position: int, verdict: Verdict) -> int:
+            index = row[position]
+            self.interrupted = verdict.interrupted
+            if not verdict.finished:
+                return self._report_crash(index, verdict)
+            if verdict.kept:
+                self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
+            self.spent = verdict.condemned
+            self._send_done(index, self.engine.mode, verdict)
+            return 1
+
+        def may_go_on(position: int) -> bool:
+            return not (self.shared or self.spent) and self._may_go_on(row[position])
+
+        return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on))
 
     def _detached_test(self, index: int) -> Verdict:
         forgotten = Forgotten(self.session, self.plan)
-        verdict = self._test(index, self._next_of(index), native.MODE_FORK)
+        verdict = self._test(index, self._next_of(index), self.engine.mode)
         if verdict.kept:
             forgotten.remember()
         return verdict
@@ -245,67 +298,110 @@ class Worker:
                 self._unit(chunk)
             except BaseException:
                 die_of_exception()
-            self.engine.pop(Verdict(interrupted=self.interrupted))
+            self.spent = self.engine.pop(Verdict(interrupted=self.interrupted)) or self.spent
+            return len(chunk)
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
         return self._report_crash(chunk[0], verdict)
 
     def _unit(self, chunk: list[int]) -> None:
-        """The layer's process: keeps the wide fixtures, brings them up to date between tests, finalises them."""
+        """In a layer of its own: keep the wide fixtures, bring them up to date between tests, finalise them."""
         position = 0
         charged = chunk[0]  # with what goes wrong at the layer's end: the last item that was begun
         while position < len(chunk) and self._may_go_on(chunk[position]):
-            index = charged = chunk[position]
-            last = position + 1 == len(chunk)
-            nextitem = None if last else self.session.items[chunk[position + 1]]
-            self._bring_up_to_date(index)
+            charged = chunk[position]
+            filled = self._bring_up_to_date(charged)
             if self.interrupted:
                 break
-            position += self._unit_test(index, nextitem, last)
+            settled = self._unit_shared(chunk, position) if self.shared else self._unit_row(chunk, position, filled)
+            if settled == 0:
+                break
+            charged = chunk[min(position + settled, len(chunk)) - 1]
+            position += settled
         if self.session._setupstate.stack:
             self._pop_layer(charged, None)
 
-    def _unit_test(self, index: int, nextitem: Any, last: bool) -> int:
-        """One test on the layer; returns how far to advance (more than 1 if a kept test died later on)."""
-        item = self.session.items[index]
-        if self.shared:
-            verdict = self._test(index, self._next_of(index) if last else nextitem, native.MODE_SHARED, held=last)
-            self.interrupted = verdict.interrupted
-            if last:
-                self._pop_layer(index, None)
-                self._send_done(index, native.MODE_SHARED, Verdict())
-            return 1
-        due = last or self.filler.pop_is_due(nextitem)
-        given = item.parent if due else nextitem
-        verdict = self.engine.run(lambda: self._test(index, given, native.MODE_FORK))
+    def _unit_shared(self, chunk: list[int], position: int) -> int:
+        index = chunk[position]
+        last = position + 1 == len(chunk)
+        nextitem = self._next_of(index) if last else self.session.items[chunk[position + 1]]
+        verdict = self._test(index, nextitem, native.MODE_SHARED, held=last)
         self.interrupted = verdict.interrupted
-        advance = 1 if verdict.finished else self._report_crash(index, verdict)
+        if last:
+            self._pop_layer(index, None)
+            self._send_done(index, native.MODE_SHARED, Verdict())
+        return 1
+
+    def _unit_row(self, chunk: list[int], position: int, filled: bool) -> int:
+        """Tests that all start from the layer as it is now; returns how far to advance.
+
+        After the last of them the layer changes: a node on its stack ends, or the next item needs more, or what the
+        fill has left for its first test to tell must go.
+        """
+        length, due = 0, False
+        while True:
+            length += 1
+            following = chunk[position + length] if position + length < len(chunk) else None
+            nextitem = None if following is None else self.session.items[following]
+            due = self.filler.pop_is_due(nextitem)
+            if due or filled or following is None or self._changes_layer(following):
+                break
+        row = chunk[position : position + length]
+        due = due or following is None
+        last: list[Verdict] = []
+
+        def settle(at: int, verdict: Verdict) -> int:
+            self.interrupted = verdict.interrupted
+            advance = 1 if verdict.finished else self._report_crash(row[at], verdict)
+            self.shared = self.shared or verdict.kept or bool(verdict.condemned)
+            if verdict.finished and at + 1 < length:
+                self._send_done(row[at], self.engine.mode, verdict)
+            else:
+                last[:] = [verdict]
+            return advance
+
+        def step(at: int) -> Verdict:
+            item = self.session.items[row[at]]
+            nextitem = item.parent if due and at + 1 == length else self.session.items[chunk[position + at + 1]]
+            return self._test(row[at], nextitem, self.engine.mode)
+
+        def may_go_on(at: int) -> bool:
+            return not (self.shared or self.interrupted) and self._may_go_on(row[at])
+
+        settled = self.engine.each(Steps(length, step, settle, may_go_on))
+        if settled < length or not last:
+            return settled
+        self._end_row(row[-1], nextitem, last[0], due)
+        return settled
+
+    def _end_row(self, index: int, nextitem: Any, verdict: Verdict, due: bool) -> None:
         if due and not self.interrupted:
             self._pop_layer(index, nextitem)
         if not verdict.finished:
-            return advance
-        if verdict.kept:
-            self.shared = True
-        else:
-            self._discard_leftovers(item)
-        self._send_done(index, native.MODE_FORK, verdict)
-        return 1
+            return
+        if not (verdict.kept or verdict.condemned):
+            self._discard_leftovers(self.session.items[index])
+        self._send_done(index, self.engine.mode, verdict)
 
-    def _bring_up_to_date(self, index: int) -> None:
-        """Set up the wide fixtures that this item is the first to need."""
+    def _changes_layer(self, index: int) -> bool:
+        plan = self.plan.items[index]
+        return plan.commits() or plan.needs_fill(self.session._setupstate.stack)
+
+    def _bring_up_to_date(self, index: int) -> bool:
+        """Set up the wide fixtures that this item is the first to need; True if there were any."""
         plan = self.plan.items[index]
         if self.shared:
-            return
+            return False
         if plan.commits():
             self.shared = True  # its own process would become the layer anyway: run it here
-            return
+            return False
         if not plan.needs_fill(self.session._setupstate.stack):
-            return
-        native.begin(index, native.MODE_FORK)
+            return False
+        native.begin(index, self.engine.mode)
         if layers.has_foreign_setup_hooks(plan.item) and not self._probe(plan.item):
             native.end()
-            return
+            return False
         self.reporter.begin(index, plan.item)
         try:
             self.filler.fill(plan.item)
@@ -316,6 +412,7 @@ class Worker:
         collect_garbage(YOUNG_GENERATIONS)
         self.plugin.entropy.judge()
         self._note_if_live(index)
+        return True
 
     def _probe(self, item: pytest.Item) -> bool:
         """Does the item's set-up get as far as its fixtures? Found out on a state that is thrown away."""
@@ -324,7 +421,7 @@ class Worker:
 
     def _pop_layer(self, index: int, nextitem: Any) -> None:
         item = self.session.items[index]
-        native.begin(index, native.MODE_SHARED if self.shared else native.MODE_FORK)
+        native.begin(index, native.MODE_SHARED if self.shared else self.engine.mode)
         self.reporter.begin(index, item)
         try:
             self.filler.pop(item, nextitem)
@@ -396,7 +493,10 @@ class Worker:
         send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings)
 
     def _send_done(self, index: int, mode: int, verdict: Verdict) -> None:
-        send(native.KIND_DONE, index, a=mode, t1=verdict.reset_ns)
+        strings: tuple[bytes, ...] = ()
+        if verdict.condemned:
+            strings = (b"", text(f"{verdict.condemned}: its process is replaced"))
+        send(native.KIND_DONE, index, a=mode, t1=verdict.reset_ns, strings=strings)
 
     def _wide_state(self) -> tuple[list[Any], dict[Any, int]]:
         cached = [definition.cached_result for definition in self.plan.wide_definitions]

@@ -1,0 +1,96 @@
+#include "zygote/snapshot_functions.h"
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030a0000
+#include <Python.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+
+#include "zygote/rewinder.h"
+
+namespace tach::zygote {
+namespace {
+
+// Of this process; a fork must forget it, since its memory is not copied.
+Rewinder* engine = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+PyObject* text_of(const Refusal& refusal) {
+    if (refusal.code == 0) return PyUnicode_FromString(refusal.why);
+    return PyUnicode_FromFormat("%s: %s", refusal.why, std::strerror(refusal.code));  // NOLINT(concurrency-mt-unsafe)
+}
+
+bool is_open() {
+    if (engine == nullptr) PyErr_SetString(PyExc_RuntimeError, "tach: this process has no snapshot engine");
+    return engine != nullptr;
+}
+
+// "" or why there is none.
+PyObject* snapshot_open(PyObject*, PyObject*) {
+    auto created = Rewinder::create();
+    if (!created) return PyUnicode_FromString(created.error().what.c_str());
+    engine = *created;
+    return PyUnicode_FromString("");
+}
+
+PyObject* snapshot_forget(PyObject*, PyObject*) {
+    engine = nullptr;
+    Py_RETURN_NONE;
+}
+
+PyObject* snapshot_push(PyObject*, PyObject*) {
+    if (!is_open()) return nullptr;
+    return PyLong_FromLong(static_cast<long>(engine->push()));  // NOLINT(google-runtime-int)
+}
+
+PyObject* snapshot_passage(PyObject*, PyObject*) {
+    if (!is_open()) return nullptr;
+    const Passage& passage = engine->passage();
+    const RewindStats& stats = passage.stats;
+    return Py_BuildValue("(KILLLLIIIII)", static_cast<unsigned long long>(passage.position), passage.flags,
+                         static_cast<long long>(passage.guard_ns),    // NOLINT(google-runtime-int)
+                         static_cast<long long>(stats.scan_ns),       // NOLINT(google-runtime-int)
+                         static_cast<long long>(stats.copy_ns),       // NOLINT(google-runtime-int)
+                         static_cast<long long>(stats.protect_ns),    // NOLINT(google-runtime-int)
+                         stats.dirty_pages, stats.hot_pages, stats.copied_pages, stats.dropped_pages, stats.repairs);
+}
+
+PyObject* snapshot_refusal(PyObject*, PyObject*) {
+    if (!is_open()) return nullptr;
+    return text_of(engine->refusal());
+}
+
+PyObject* snapshot_rewind(PyObject*, PyObject* args) {
+    unsigned long long position = 0;  // NOLINT(google-runtime-int): PyArg_ParseTuple's "K"
+    unsigned int flags = 0;
+    if (PyArg_ParseTuple(args, "KI", &position, &flags) == 0 || !is_open()) return nullptr;
+    engine->rewind(Passage{.position = position, .flags = flags});
+    return text_of(engine->refusal());
+}
+
+PyObject* snapshot_drop(PyObject*, PyObject*) {
+    if (!is_open()) return nullptr;
+    engine->drop();
+    Py_RETURN_NONE;
+}
+
+PyMethodDef functions[] = {
+    // NOLINT(cppcoreguidelines-avoid-c-arrays,cppcoreguidelines-avoid-non-const-global-variables): CPython's interface
+    {"snapshot_open", snapshot_open, METH_NOARGS, nullptr},
+    {"snapshot_forget", snapshot_forget, METH_NOARGS, nullptr},
+    {"snapshot_push", snapshot_push, METH_NOARGS, nullptr},
+    {"snapshot_passage", snapshot_passage, METH_NOARGS, nullptr},
+    {"snapshot_refusal", snapshot_refusal, METH_NOARGS, nullptr},
+    {"snapshot_rewind", snapshot_rewind, METH_VARARGS, nullptr},
+    {"snapshot_drop", snapshot_drop, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+PyMethodDef* snapshot_functions() {
+    return functions;
+}
+
+}  // namespace tach::zygote
