@@ -63,6 +63,10 @@ Result<WriteTracker> WriteTracker::create(int lowest_fd) {
     return tracker;
 }
 
+bool WriteTracker::is_open() const {
+    return ::fcntl(userfault_.get(), F_GETFD) >= 0 && ::fcntl(pagemap_.get(), F_GETFD) >= 0;
+}
+
 Result<void> WriteTracker::watch(AddressRange range) const {
     uffdio_register arguments{};
     arguments.range = {.start = range.begin, .len = range.size()};

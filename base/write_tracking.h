@@ -65,8 +65,8 @@ class WriteTracker {
     // The pages in the range that match, in order of address, as many as fit into `out`.
     [[nodiscard]] Result<ScanProgress> scan(AddressRange range, const ScanQuery& query, std::span<PageRun> out) const;
 
-    [[nodiscard]] int userfault_fd() const { return userfault_.get(); }
-    [[nodiscard]] int pagemap_fd() const { return pagemap_.get(); }
+    // Whether nobody has closed the descriptors behind its back.
+    [[nodiscard]] bool is_open() const;
 
   private:
     WriteTracker(UniqueFd userfault, UniqueFd pagemap)

@@ -192,10 +192,13 @@ def snapshot_passage() -> tuple[int, int, int, int, int, int, int, int, int, int
     """
 
 def snapshot_refusal() -> str:
-    """Why the last push was refused."""
+    """Why the last push, check or rewind was refused."""
 
-def snapshot_rewind(position: int, flags: int, /) -> str:
-    """Go back to the top layer; returns only if that is impossible, with the reason."""
+def snapshot_check() -> str:
+    """What is in the way of a rewind to the top layer; "" if nothing is."""
+
+def snapshot_rewind(position: int, flags: int, /) -> None:
+    """Go back to the top layer; returns only if that is impossible."""
 
 def snapshot_drop() -> None:
     """Forget the top layer; the present state goes on above the layer below."""

@@ -173,6 +173,7 @@ void KernelState::read(Settings& settings) {
 // --- check ----------------------------------------------------------------------------------------------------------
 
 Refusal KernelState::check() {
+    if (count_threads() < 0) return refuse("it closed descriptors of tach");
     if (Refusal refusal = check_threads()) return refusal;
     if (Refusal refusal = check_children()) return refusal;
     read(now_);

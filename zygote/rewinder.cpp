@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <deque>
 #include <new>
+#include <utility>
 
 #include "base/clock.h"
 #include "zygote/descriptors.h"
@@ -91,12 +92,22 @@ void push_on_own_stack() {
     fall_apart("setcontext");
 }
 
+void look(State& state) {
+    state.refusal = state.layers.back().kernel.check();
+    if (!state.refusal) state.refusal = state.snapshot.check();
+}
+
+void check_on_own_stack() {
+    look(*entering);
+    ::setcontext(&entering->caller);
+    fall_apart("setcontext");
+}
+
 void rewind_on_own_stack() {
     State& state = *entering;
     State::Layer& layer = state.layers.back();
     const std::int64_t started = base::monotonic_ns();
-    state.refusal = layer.kernel.check();
-    if (!state.refusal) state.refusal = state.snapshot.check();
+    look(state);
     if (state.refusal) {
         ::setcontext(&state.caller);
         fall_apart("setcontext");
@@ -120,6 +131,22 @@ void enter(State& state, ucontext_t& from, void (*what)()) {
     entering = &state;
     ::swapcontext(&from, &own);
 }
+
+// Blocks all signals as long as it lives; on the stack that is rewound, so that coming back restores the mask of then.
+class SignalBlock {
+  public:
+    SignalBlock() {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::sigprocmask(SIG_BLOCK, &all, &mask_);
+    }
+    ~SignalBlock() { ::sigprocmask(SIG_SETMASK, &mask_, nullptr); }
+    SignalBlock(const SignalBlock&) = delete;
+    SignalBlock& operator=(const SignalBlock&) = delete;
+
+  private:
+    sigset_t mask_{};
+};
 
 }  // namespace
 
@@ -145,32 +172,27 @@ base::Result<Rewinder*> Rewinder::create() {
 
 Rewinder::Return Rewinder::push() {
     State& state = *state_;
-    sigset_t all;
-    sigset_t mask;
-    ::sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, &mask);
+    const SignalBlock block;
     state.layers.emplace_back(state.probes, &state.memory);
     state.came_back = false;
     enter(state, state.layers.back().context, push_on_own_stack);
     // Here once for the push, and again for each rewind.
-    const bool came_back = state.came_back;
-    state.came_back = false;
-    if (!came_back && state.failed) state.layers.pop_back();
-    const bool failed = !came_back && state.failed;
-    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
-    if (failed) return Return::kRefused;
-    return came_back ? Return::kCameBack : Return::kPushed;
+    if (std::exchange(state.came_back, false)) return Return::kCameBack;
+    if (!state.failed) return Return::kPushed;
+    state.layers.pop_back();
+    return Return::kRefused;
+}
+
+Refusal Rewinder::check() {
+    const SignalBlock block;
+    enter(*state_, state_->caller, check_on_own_stack);
+    return state_->refusal;
 }
 
 void Rewinder::rewind(const Passage& passage) {
-    State& state = *state_;
-    sigset_t all;
-    sigset_t mask;
-    ::sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, &mask);
-    state.passage = passage;
-    enter(state, state.caller, rewind_on_own_stack);
-    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    const SignalBlock block;
+    state_->passage = passage;
+    enter(*state_, state_->caller, rewind_on_own_stack);
 }
 
 void Rewinder::drop() {

@@ -35,6 +35,9 @@ class Rewinder {
     // kRefused: nothing was pushed, refusal() says why.
     [[nodiscard]] Return push();
 
+    // What is in the way of a rewind to the top layer now.
+    [[nodiscard]] Refusal check();
+
     // Does not return if the layer could be restored: push() does. Otherwise the process goes on as it is, and
     // refusal() says what is in the way.
     void rewind(const Passage& passage);

@@ -126,7 +126,7 @@ class Snapshot {
 
     // Calls visit(region, run) for each run of pages of one region that are written, absent or not watched.
     template <class Visit>
-    [[nodiscard]] Refusal for_each_change(Order& order, const Visit& visit);
+    [[nodiscard]] Refusal for_each_change(std::uint64_t also_reported, Order& order, const Visit& visit);
     template <class Visit>
     [[nodiscard]] Refusal visit_runs(std::size_t count, Order& order, const Visit& visit);
 
@@ -135,6 +135,7 @@ class Snapshot {
     [[nodiscard]] Refusal restore_all(RewindStats& stats);
     [[nodiscard]] Refusal restore_changes(RewindStats& stats, Order& order);
     [[nodiscard]] Refusal restore_run(Region& region, const base::PageRun& run, RewindStats& stats);
+    [[nodiscard]] Refusal restore_to_file(base::Address page, RewindStats& stats);
     [[nodiscard]] Refusal restore_carried(RewindStats& stats);
     [[nodiscard]] Refusal restore_page(const Region& region, base::Address page, RewindStats& stats);
     void copy_in(base::Address page, const std::byte* source) const;

@@ -17,6 +17,7 @@ namespace {
 Rewinder* engine = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
 PyObject* text_of(const Refusal& refusal) {
+    if (!refusal) return PyUnicode_FromString("");
     if (refusal.code == 0) return PyUnicode_FromString(refusal.why);
     return PyUnicode_FromFormat("%s: %s", refusal.why, std::strerror(refusal.code));  // NOLINT(concurrency-mt-unsafe)
 }
@@ -61,12 +62,17 @@ PyObject* snapshot_refusal(PyObject*, PyObject*) {
     return text_of(engine->refusal());
 }
 
+PyObject* snapshot_check(PyObject*, PyObject*) {
+    if (!is_open()) return nullptr;
+    return text_of(engine->check());
+}
+
 PyObject* snapshot_rewind(PyObject*, PyObject* args) {
     unsigned long long position = 0;  // NOLINT(google-runtime-int): PyArg_ParseTuple's "K"
     unsigned int flags = 0;
     if (PyArg_ParseTuple(args, "KI", &position, &flags) == 0 || !is_open()) return nullptr;
     engine->rewind(Passage{.position = position, .flags = flags});
-    return text_of(engine->refusal());
+    Py_RETURN_NONE;
 }
 
 PyObject* snapshot_drop(PyObject*, PyObject*) {
@@ -82,6 +88,7 @@ PyMethodDef functions[] = {
     {"snapshot_push", snapshot_push, METH_NOARGS, nullptr},
     {"snapshot_passage", snapshot_passage, METH_NOARGS, nullptr},
     {"snapshot_refusal", snapshot_refusal, METH_NOARGS, nullptr},
+    {"snapshot_check", snapshot_check, METH_NOARGS, nullptr},
     {"snapshot_rewind", snapshot_rewind, METH_VARARGS, nullptr},
     {"snapshot_drop", snapshot_drop, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

@@ -76,15 +76,6 @@ def die_of_exception() -> NoReturn:
     _exit(70)  # EX_SOFTWARE of sysexits.h
 
 
-def leave_test() -> None:
-    """Let happen what would happen later if the state that a test leaves behind were not thrown away."""
-    if not native.is_producer():
-        _exit(0)  # a process that a test forked came back into the harness
-    gc.collect(1)
-    run_new_atexit_callbacks()
-    flush_buffers()
-
-
 class ForkEngine:
     """Layers are processes: push is fork, pop is the child's end, memory is rewound by not being shared."""
 
@@ -124,7 +115,11 @@ class ForkEngine:
         return position
 
     def pop(self, verdict: Verdict) -> NoReturn:
-        leave_test()
+        if not native.is_producer():
+            _exit(0)  # a process that a test forked came back into the harness
+        gc.collect(1)
+        run_new_atexit_callbacks()
+        flush_buffers()
         native.leave_verdict(verdict.interrupted)
         _exit(0)
 
@@ -155,6 +150,43 @@ def _wait(pid: int) -> int:
             return 0
 
 
+class ExitCallbacks:
+    """The atexit callbacks that are registered from now on, told apart from those that are there already."""
+
+    def __init__(self) -> None:
+        self._then: Callable[[], None] | None = None
+        self._is_registered = atexit._ncallbacks() > 0
+        if self._is_registered:
+            atexit.register(self._boundary)
+        self._before = atexit._ncallbacks()
+
+    def any_new(self) -> bool:
+        return atexit._ncallbacks() > self._before
+
+    def run_new(self, then: Callable[[], None]) -> None:
+        """Run those, the last one first, and then `then`, which must not return if there are older ones.
+
+        Python can only run all of them. So `then` is called by one of ours, which is the oldest of the new.
+        """
+        if self._is_registered and self.any_new():
+            self._then = then
+            atexit._run_exitfuncs()
+        else:
+            if self.any_new():
+                atexit._run_exitfuncs()
+            then()
+
+    def _boundary(self) -> None:
+        if self._then is not None:
+            self._then()
+            sys.__stderr__.write("tach: an exit callback of a test left what cannot be rewound\n")
+            _exit(70)
+
+    def close(self) -> None:
+        if self._is_registered:
+            atexit.unregister(self._boundary)
+
+
 class SnapshotEngine:
     """Layers are memory images of this process, which is rewound in place; see zygote/rewinder.h.
 
@@ -165,6 +197,7 @@ class SnapshotEngine:
         self.mode = native.MODE_SNAPSHOT
         self._fork = ForkEngine()
         self._forked = False  # this process is the copy of one that could not be captured
+        self._layers: list[ExitCallbacks] = []
 
     @staticmethod
     def create() -> SnapshotEngine | str:
@@ -176,12 +209,11 @@ class SnapshotEngine:
 
     def push(self) -> Verdict | None:
         if not self._forked:
-            flush_buffers()
-            outcome = native.snapshot_push()
+            outcome = self._push()
             if outcome == native.SNAPSHOT_PUSHED:
                 return None
             if outcome == native.SNAPSHOT_CAME_BACK:
-                native.snapshot_drop()
+                self._drop()
                 return self._verdict()
         verdict = self._fork.push()
         if verdict is None:
@@ -194,8 +226,7 @@ class SnapshotEngine:
         if self._forked:
             return self._fork.each(steps)
         position = 0
-        flush_buffers()
-        outcome = native.snapshot_push()
+        outcome = self._push()
         # Every rewind comes back to this line, with all variables as they were.
         if outcome == native.SNAPSHOT_CAME_BACK:
             position = native.snapshot_passage()[0]
@@ -207,15 +238,8 @@ class SnapshotEngine:
             if not verdict.kept:
                 verdict = verdict._replace(condemned=self._rewind(position, verdict))
             position += steps.settle(position, verdict)
-        native.snapshot_drop()
+        self._drop()
         return position
-
-    def _each_forked(self, steps: Steps) -> int:
-        self.mode = native.MODE_FORK
-        try:
-            return self._fork.each(steps)
-        finally:
-            self.mode = native.MODE_SNAPSHOT
 
     def run(self, test: Callable[[], Verdict]) -> Verdict:
         seen: list[Verdict] = []
@@ -230,11 +254,45 @@ class SnapshotEngine:
     def pop(self, verdict: Verdict) -> str:
         if self._forked:
             self._fork.pop(verdict)
-        return self._rewind(0, verdict)
+        why = self._rewind(0, verdict)
+        self._drop()
+        return why
+
+    def _push(self) -> int:
+        flush_buffers()
+        self._layers.append(ExitCallbacks())
+        outcome = native.snapshot_push()
+        if outcome not in (native.SNAPSHOT_PUSHED, native.SNAPSHOT_CAME_BACK):
+            self._layers.pop().close()
+        return outcome
+
+    def _drop(self) -> None:
+        native.snapshot_drop()
+        self._layers.pop().close()
+
+    def _each_forked(self, steps: Steps) -> int:
+        self.mode = native.MODE_FORK
+        try:
+            return self._fork.each(steps)
+        finally:
+            self.mode = native.MODE_SNAPSHOT
 
     def _rewind(self, position: int, verdict: Verdict) -> str:
-        leave_test()
-        return native.snapshot_rewind(position, int(verdict.interrupted))
+        """Leave the test; returns only if it left something that cannot be undone, with what that is."""
+        if not native.is_producer():
+            _exit(0)  # a process that a test forked came back into the harness
+        gc.collect(1)
+        callbacks = self._layers[-1]
+        why = native.snapshot_check() if callbacks.any_new() else ""
+        if why:
+            return why
+
+        def leave() -> None:
+            flush_buffers()
+            native.snapshot_rewind(position, int(verdict.interrupted))
+
+        callbacks.run_new(leave)
+        return native.snapshot_refusal()
 
     @staticmethod
     def _verdict() -> Verdict:

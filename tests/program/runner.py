@@ -26,13 +26,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TACH_BUILD_DIR", ROOT / "build"))
+# To run all tests on one engine, and the mode that isolated tests then have.
+ENGINE = os.environ.get("TACH_TEST_ENGINE", "fork")
+ISOLATED = "fork" if ENGINE == "fork" else "snapshot"
 SUPERVISOR = Path(os.environ.get("TACH_SUPERVISOR", BUILD / "supervisor" / "tach-supervisor"))
 
 TIMEOUT_S = 60.0
 # What the keeper is given to end what a run has left, from the end of the supervisor on.
 SWEEP_S = 1.0
+# A rewound process takes the wide fixtures that are set up in it along when it dies.
+forks_layers = pytest.mark.skipif(ENGINE != "fork", reason="only the fork engine has a process for each layer")
 MARKER = "TACH_PROGRAM_TEST"
 # They would change what is tested, or how it is shown.
 UNWANTED = (
@@ -281,7 +288,8 @@ class Project:
         return file.read_text().splitlines() if file.exists() else []
 
     def start(self, *words: str, env: dict[str, str] | None = None, terminal: bool = False, **how: Any) -> Run:
-        command = [str(SUPERVISOR), "--python", self.python, *words]
+        engine = [] if ENGINE == "fork" else ["--engine", ENGINE]
+        command = [str(SUPERVISOR), "--python", self.python, *engine, *words]
         return Run(command, how.pop("cwd", self.path), clean_environment(**(env or {})), terminal, **how)
 
     def tach(self, *words: str, env: dict[str, str] | None = None, timeout: float = TIMEOUT_S, **how: Any) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from runner import Project
+from runner import Project, forks_layers
 
 FATAL = ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGKILL"]
 
@@ -116,6 +116,7 @@ def test_dying_in_a_wide_fixture_costs_no_other_module(project: Project) -> None
     assert len(report.tests) == 4
 
 
+@forks_layers
 def test_dying_under_a_wide_fixture_leaves_its_neighbours_alone(project: Project) -> None:
     project.write(
         "test_it.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runner import Project
+from runner import Project, forks_layers
 
 LOGGING = """
 import os
@@ -94,6 +94,7 @@ def test_the_order_with_one_worker_is_pytests(wide_suite: Project) -> None:
     assert orders[1] == orders[0]
 
 
+@forks_layers
 def test_finalised_when_the_last_test_fails_or_dies(project: Project) -> None:
     project.write(
         "test_it.py",

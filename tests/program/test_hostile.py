@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runner import Project
+from runner import ISOLATED, Project
 
 NEIGHBOURS = """
 import os, pytest
@@ -120,9 +120,16 @@ def indented(body: str) -> str:
     return "\n".join("    " + line for line in body.splitlines())
 
 
+# Under a wide fixture they spoil what is rewound beyond repair, and the rest of the fixture's tests have to run in it, as
+# under pytest.
+SPOILING = {"closes all descriptors", "closes every descriptor", "drops its privileges"}
+
+
 @pytest.mark.parametrize("under", ["alone", "wide"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_neighbours_pass(project: Project, name: str, under: str) -> None:
+    if under == "wide" and ISOLATED == "snapshot" and name in SPOILING:
+        pytest.skip("only the fork engine has a process for each layer")
     body, outcomes = HOSTILE[name]
     project.write("test_it.py", NEIGHBOURS.format(body=indented(body)) + (WIDE if under == "wide" else ""))
     report = project.json("-n", "2", timeout=40)

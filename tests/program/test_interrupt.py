@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from runner import Project
+from runner import Project, forks_layers
 
 SUITE = """
 import pathlib, time
@@ -77,6 +77,7 @@ def test_twice_leaves_at_once(project: Project) -> None:
     assert run.finish().code == 2
 
 
+@forks_layers
 def test_a_test_that_ignores_the_interrupt_is_killed_after_a_while(project: Project) -> None:
     project.write(
         "test_it.py",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from runner import Project
+from runner import ISOLATED, Project
 
 # name -> (set-up at import, an expression that is the state, a statement that changes it)
 STATES = {
@@ -133,10 +133,16 @@ STATES = {
 }
 
 
+# What condemns a process that is rewound: under a wide fixture, the next test runs in it as pytest would run it.
+CONDEMNING = {"threads", "children"}
+
+
 @pytest.mark.parametrize("under", ["alone", "wide"])
 def test_pairs(project: Project, under: str) -> None:
     """One run for all states: the tests' names say which state was seen by the other test."""
-    for number, (name, (before, state, change)) in enumerate(STATES.items()):
+    leave_out = CONDEMNING if under == "wide" and ISOLATED == "snapshot" else set()
+    states = {name: state for name, state in STATES.items() if name not in leave_out}
+    for number, (name, (before, state, change)) in enumerate(states.items()):
         if name == "locale":
             before += "\nlocale.setlocale(locale.LC_ALL, 'C')"
         wide = "\n@pytest.fixture(scope='module', autouse=True)\ndef wide(): return []\n" if under == "wide" else ""
@@ -161,8 +167,8 @@ def test_pairs(project: Project, under: str) -> None:
         if test["outcome"] != "passed"
     ]
     assert different == []
-    report.expect(0, passed=3 * len(STATES))
-    assert {test["mode"] for test in report.tests} == {"fork"}
+    report.expect(0, passed=3 * len(states))
+    assert {test["mode"] for test in report.tests} == {ISOLATED}
 
 
 def test_atexit_callbacks_of_a_test_run_once(project: Project) -> None:
@@ -193,7 +199,7 @@ def test_a_thousand_leaked_descriptors(project: Project) -> None:
 
         @pytest.mark.parametrize("number", range(1000))
         def test_it(number):
-            assert len(os.listdir("/proc/self/fd")) < 40
+            assert len(os.listdir("/proc/self/fd")) < 80
             kept.append(os.open("/dev/null", os.O_RDONLY))
         """,
     )

@@ -7,7 +7,7 @@ import sys
 
 import jsonschema
 import pytest
-from runner import ROOT, Project, Report
+from runner import ENGINE, ISOLATED, ROOT, Project, Report
 
 SUITE = """
 import os, sys, warnings
@@ -97,10 +97,10 @@ def test_texts(report: Report) -> None:
 
 def test_the_run(report: Report) -> None:
     data = report.data
-    assert (data["engine"], data["seed"], data["workers"], data["exit_code"]) == ("fork", 5, 2, 1)
+    assert (data["engine"], data["seed"], data["workers"], data["exit_code"]) == (ENGINE, 5, 2, 1)
     assert data["python"] == {"executable": sys.executable, "version": sys.version.split()[0]}
     assert data["duration_s"] > 0
-    assert {test["mode"] for test in report.tests} == {"fork"}
+    assert {test["mode"] for test in report.tests} == {ISOLATED}
 
 
 @pytest.mark.parametrize(

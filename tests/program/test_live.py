@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner import Project, Report
+from runner import ISOLATED, Project, Report
 
 NEIGHBOURS = "def test_neighbour(): pass\ndef test_other_neighbour(): pass\n"
 
@@ -13,7 +13,7 @@ def run_beside_neighbours(project: Project, content: str, tests: int) -> Report:
     project.write("test_neighbours.py", NEIGHBOURS)
     report = project.json("-n", "2", "--strict-isolation").expect(0, passed=tests + 2)
     for test in report.tests:
-        expected = "fork" if "neighbour" in test["nodeid"] else "shared"
+        expected = ISOLATED if "neighbour" in test["nodeid"] else "shared"
         assert test["mode"] == expected, str(report)
     return report
 
@@ -235,7 +235,7 @@ def test_a_read_only_file_is_not_live(project: Project) -> None:
         """,
     )
     report = project.json("--strict-isolation").expect(0, passed=4)
-    assert set(report.modes.values()) == {"fork"}
+    assert set(report.modes.values()) == {ISOLATED}
 
 
 def test_the_summary_says_from_which_test_on_and_why(project: Project) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from runner import Project, Result
+from runner import ENGINE, ISOLATED, Project, Result
 
 SUITE = """
 import warnings
@@ -74,7 +74,7 @@ def test_there_are_no_escapes_and_no_returns(project: Project) -> None:
 def test_the_summary_names_seed_workers_and_modes(project: Project) -> None:
     project.write("test_it.py", SUITE)
     result = project.tach("--seed", "77", "-n", "2").expect(1)
-    assert "seed 77, 2 workers, engine fork, modes: 7 fork" in result.lines
+    assert f"seed 77, 2 workers, engine {ENGINE}, modes: 7 {ISOLATED}" in result.lines
     assert any(re.fullmatch(r"tach: \S+, seed 77", line) for line in result.lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runner import Project
+from runner import ISOLATED, Project
 
 HOOKS = """
 import os
@@ -64,7 +64,7 @@ def test_one_process_hears_of_the_reports(project: Project) -> None:
     project.write("test_it.py", TESTS)
     report = project.json("-n", "2").expect(1)
     assert project.log() == ["1 True"]
-    assert set(report.modes.values()) == {"fork"}
+    assert set(report.modes.values()) == {ISOLATED}
 
 
 STATEFUL = """
@@ -97,7 +97,7 @@ def test_what_is_declared_rewindable_runs_isolated(project: Project) -> None:
     project.write("conftest.py", STATEFUL)
     project.write("tach.toml", '[plugins]\nrewindable = ["conftest.py"]\n')
     project.write("test_it.py", "def test_a(): pass\ndef test_b(): pass\n")
-    assert set(project.json().expect(0, passed=2).modes.values()) == {"fork"}
+    assert set(project.json().expect(0, passed=2).modes.values()) == {ISOLATED}
 
 
 def test_a_fixture_of_a_stateful_conftest(project: Project) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runner import Project
+from runner import ISOLATED, Project
 
 
 def test_mode_shared_is_plain_pytest(project: Project) -> None:
@@ -84,7 +84,7 @@ def test_a_thread_that_ended_is_no_reason(project: Project) -> None:
     project.write(
         "test_it.py", "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()\ndef test_a(): pass\n"
     )
-    assert set(project.json().expect(0, passed=1).modes.values()) == {"fork"}
+    assert set(project.json().expect(0, passed=1).modes.values()) == {ISOLATED}
 
 
 def test_a_thread_with_a_crash(project: Project) -> None:

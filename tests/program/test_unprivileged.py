@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from people import STRANGER, as_stranger, stranger_python
-from runner import Project
+from runner import ISOLATED, Project
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_every_kind_of_test(stranger: Project) -> None:
     )
     report = stranger.json("-n", "2", "--no-second-opinion", **as_stranger(TMPDIR=str(stranger.path)))
     report.expect(1, passed=4, failed=1, crashed=1)
-    assert report.modes["test_pass"] == "fork"
+    assert report.modes["test_pass"] == ISOLATED
     assert report.modes["test_read"] == "shared"
     assert (stranger / "finalised").read_text() == "x"
 
