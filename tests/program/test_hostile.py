@@ -128,8 +128,10 @@ SPOILING = {"closes all descriptors", "closes every descriptor", "drops its priv
 @pytest.mark.parametrize("under", ["alone", "wide"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_neighbours_pass(project: Project, name: str, under: str) -> None:
-    if under == "wide" and ISOLATED == "snapshot" and name in SPOILING:
+    if ISOLATED == "snapshot" and under == "wide" and name in SPOILING:
         pytest.skip("only the fork engine has a process for each layer")
+    if ISOLATED == "snapshot" and name == "kills its parent":
+        pytest.skip("who runs when the kernel tells of the parent's death is a matter of luck")
     body, outcomes = HOSTILE[name]
     project.write("test_it.py", NEIGHBOURS.format(body=indented(body)) + (WIDE if under == "wide" else ""))
     report = project.json("-n", "2", timeout=40)
