@@ -131,6 +131,7 @@ KIND_CRASHED: int
 KIND_EXIT: int
 KIND_RUN_DONE: int
 KIND_RETIRED: int
+KIND_DIFFERENCE: int
 KIND_LIVE: int
 
 ROLE_ZYGOTE: int
@@ -148,6 +149,7 @@ PHASE_TEARDOWN: int
 PHASE_FILL: int
 PHASE_POP: int
 
+MODE_SNAPSHOT: int
 MODE_FORK: int
 MODE_SHARED: int
 
@@ -172,6 +174,15 @@ DONE_SHOULD_STOP: int
 DONE_HELD: int
 
 # --- the snapshot engine, zygote/rewinder.h ---------------------------------------------------------------------------
+
+def oracle_open() -> None:
+    """Before the fork of a process that will be rewound: it is going to be verified, see zygote/oracle.h."""
+
+def oracle_watch(child: int, /) -> tuple[int | None, int, list[str]]:
+    """Wait for its end (then with its wait status) or its next stop; the last item, and what is not as it was."""
+
+def oracle_resume(child: int, /) -> None:
+    """Let it go on after a stop."""
 
 def snapshot_open() -> str:
     """Make this process one that can be rewound; "" or why it cannot be."""

@@ -83,6 +83,7 @@ enum class Kind : std::uint16_t {
     kRunDone = 105,  // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
                      // b: 1 if the run ended early, by kExit
     kRetired = 106,  // nothing is left to finalise, the process exits next
+    kDifference = 107,  // item that was rewound; [what]: --verify-snapshots found something that is not as it was
     kLive = 108,     // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
 };
 

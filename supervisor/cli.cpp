@@ -248,6 +248,7 @@ bool read_option(CommandLine& line, const Option& option, const std::string& val
     if (option.name == "dist") return std::find(option.words.begin(), option.words.end(), value) != option.words.end();
     if (option.name == "list") return line.list = true;
     if (option.name == "strict-isolation") return line.strict_isolation = true;
+    if (option.name == "verify-snapshots") return line.verify_snapshots = true;
     if (option.name == "no-second-opinion") return line.no_second_opinion = true;
     if (option.name == "version") return line.version = true;
     return line.help = true;

@@ -50,6 +50,7 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
         {"seed", plan.seed},
         {"mode", std::string(word(settings.mode.value))},
         {"engine", std::string(word(settings.engine.value))},
+        {"verify_snapshots", settings.verify_snapshots},
         {"list_only", settings.list},
         {"json", settings.format.value == Format::kJson},
         {"split_wide", settings.split_wide.value},

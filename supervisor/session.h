@@ -137,6 +137,7 @@ class Session {
     void root_known(const shm::Message& message);
     void base_ready(Id id, const shm::Message& message);
     void run_done(Id id, const shm::Message& message);
+    void difference_found(const shm::Message& message);
     void reaped(const shm::Message& message);
     void late_message(Id id, shm::Message message);
     void item_done(Id id, shm::Message message);
@@ -258,6 +259,7 @@ class Session {
     std::uint32_t order_dependent_ = 0;
     std::set<std::uint32_t> noted_;  // order-dependent, polluted or flaky: the summary shows their notes
     std::uint32_t unconfirmed_ = 0;
+    std::uint32_t differences_ = 0;  // of --verify-snapshots
 
     std::string python_version_;
     std::string python_executable_;

@@ -64,9 +64,19 @@ void Session::handle(Id id, Message message) {
             return;
         case Kind::kRunDone:
             return run_done(id, message);
+        case Kind::kDifference:
+            return difference_found(message);
         default:
             return handle_item_message(id, std::move(message));
     }
+}
+
+// What the engine should have restored and did not: all verdicts after it are in doubt.
+void Session::difference_found(const Message& message) {
+    ++differences_;
+    const std::uint32_t index = message.head.item;
+    const std::string after = index < items_.size() ? results_.nodeid(index) : std::string("a rewind");
+    printer_.line(fmt::format("tach: --verify-snapshots: after {}: {}", after, message.string(0)));
 }
 
 void Session::handle_zygote(Id, const Message& message) {

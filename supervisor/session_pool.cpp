@@ -22,6 +22,8 @@ namespace {
 // Workers that die one after the other without a single test done in between: the environment is broken, not a test.
 constexpr std::uint32_t kFruitlessDeaths = 5;
 
+constexpr int kExitInternal = 3;  // pytest.ExitCode.INTERNAL_ERROR
+
 }  // namespace
 
 Schedule Session::make_schedule() const {
@@ -314,7 +316,7 @@ void Session::worker_ended(Id id, std::optional<int> status) {
         if (!status || !WIFEXITED(*status) || stage_ != Stage::kClosingController) {
             return fail_run("the controller process, which reports to pytest's plugins, ended unexpectedly");
         }
-        exit_code_ = WEXITSTATUS(*status);
+        exit_code_ = differences_ > 0 ? kExitInternal : WEXITSTATUS(*status);
         return close_step();
     }
     if (ended.role == Role::kBase && bases_[ended.number].process == id) {

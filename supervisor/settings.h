@@ -34,6 +34,7 @@ struct Settings {
     Setting<Engine> engine{Engine::kFork};
     Setting<std::optional<std::uint64_t>> seed{};  // empty: the run draws one
     Setting<bool> strict_isolation{false};
+    bool verify_snapshots = false;
     Setting<bool> second_opinion{true};  // false whenever strict_isolation is true
     Setting<double> second_opinion_budget_s{30};
     Setting<bool> split_wide{false};

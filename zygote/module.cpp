@@ -210,6 +210,7 @@ PyObject* begin(PyObject*, PyObject* args) {
     record.started_ns.store(tach::base::monotonic_ns(), std::memory_order_relaxed);
     record.top_pid.store(::getpid(), std::memory_order_relaxed);
     record.serial.fetch_add(1, std::memory_order_relaxed);
+    tach::zygote::tell_oracle(item);
     record.item.store(item, std::memory_order_release);  // with the supervisor's acquire: the rest belongs to this item
     Py_RETURN_NONE;
 }
@@ -431,6 +432,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_EXIT", Kind::kExit),
     constant("KIND_RUN_DONE", Kind::kRunDone),
     constant("KIND_RETIRED", Kind::kRetired),
+    constant("KIND_DIFFERENCE", Kind::kDifference),
     constant("KIND_LIVE", Kind::kLive),
     constant("ROLE_ZYGOTE", Role::kZygote),
     constant("ROLE_CONTROLLER", Role::kController),

@@ -46,6 +46,7 @@ struct Rewinder::State {
     ucontext_t caller{};  // of rewind()
     Passage passage;
     Refusal refusal;
+    OracleNote* note = nullptr;
     bool came_back = false;
     bool failed = false;  // in push
 };
@@ -82,12 +83,18 @@ base::AddressRange rseq_area() {
     ::_exit(70);  // EX_SOFTWARE of sysexits.h
 }
 
+void show_oracle(const State& state, OracleNote::Event event) {
+    if (state.note == nullptr) return;
+    Oracle::stop_here(*state.note, event, static_cast<std::uint32_t>(state.layers.size()));
+}
+
 void push_on_own_stack() {
     State& state = *entering;
     State::Layer& layer = state.layers.back();
     state.refusal = layer.kernel.record();
     if (!state.refusal) state.refusal = state.snapshot.push();
     state.failed = static_cast<bool>(state.refusal);
+    if (!state.failed) show_oracle(state, OracleNote::Event::kPushed);
     ::setcontext(&layer.context);
     fall_apart("setcontext");
 }
@@ -117,6 +124,7 @@ void rewind_on_own_stack() {
     state.passage.stats = {};
     if (const Refusal refusal = state.snapshot.rewind(state.passage.stats)) fall_apart(refusal.why);
     state.came_back = true;
+    show_oracle(state, OracleNote::Event::kRewound);
     ::setcontext(&layer.context);
     fall_apart("setcontext");
 }
@@ -150,7 +158,7 @@ class SignalBlock {
 
 }  // namespace
 
-base::Result<Rewinder*> Rewinder::create() {
+base::Result<Rewinder*> Rewinder::create(OracleNote* note) {
     // A huge page that was written would have to be copied back whole.
     ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     auto tracker = base::WriteTracker::create(kLowestOwnDescriptor);
@@ -166,7 +174,13 @@ base::Result<Rewinder*> Rewinder::create() {
     auto* state = new ((*memory)->allocate(sizeof(State), alignof(State)))
         State(**memory, *std::move(tracker), *std::move(maps), *std::move(statm), *std::move(probes));
     state->stack = (*memory)->take_array<std::byte>(kStackBytes);
-    if (const base::AddressRange area = rseq_area(); !area.empty()) state->snapshot.exempt(area);
+    const base::AddressRange area = rseq_area();
+    if (!area.empty()) state->snapshot.exempt(area);
+    state->note = note;
+    if (note != nullptr) {
+        note->exempt_begin.store(area.begin, std::memory_order_relaxed);
+        note->exempt_end.store(area.end, std::memory_order_relaxed);
+    }
     return new ((*memory)->allocate(sizeof(Rewinder), alignof(Rewinder))) Rewinder(state);
 }
 

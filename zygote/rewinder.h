@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "zygote/kernel_state.h"
+#include "zygote/oracle.h"
 #include "zygote/snapshot.h"
 
 namespace tach::zygote {
@@ -29,8 +30,9 @@ class Rewinder {
   public:
     enum class Return { kPushed, kCameBack, kRefused };
 
-    // EOPNOTSUPP, EPERM: this kernel, or this user, cannot; see WriteTracker::create.
-    [[nodiscard]] static base::Result<Rewinder*> create();
+    // EOPNOTSUPP, EPERM: this kernel, or this user, cannot; see WriteTracker::create. With a note, the process stops
+    // after each push and each rewind, for the oracle.
+    [[nodiscard]] static base::Result<Rewinder*> create(OracleNote* note = nullptr);
 
     // kRefused: nothing was pushed, refusal() says why.
     [[nodiscard]] Return push();

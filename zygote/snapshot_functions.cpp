@@ -4,9 +4,9 @@
 #define Py_LIMITED_API 0x030a0000
 #include <Python.h>
 
-#include <cinttypes>
-#include <cstdio>
 #include <cstring>
+#include <optional>
+#include <string>
 
 #include "zygote/rewinder.h"
 
@@ -27,9 +27,56 @@ bool is_open() {
     return engine != nullptr;
 }
 
+// Of a process that watches over another; the other inherits its page.
+std::optional<Oracle> oracle;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+PyObject* oracle_open(PyObject*, PyObject*) {
+    auto created = Oracle::create();
+    if (!created) {
+        PyErr_SetString(PyExc_OSError, created.error().what.c_str());
+        return nullptr;
+    }
+    oracle.emplace(*std::move(created));
+    Py_RETURN_NONE;
+}
+
+// The wait status of the child if it ended, or None after a stop, and what the oracle has found.
+PyObject* oracle_watch(PyObject*, PyObject* args) {
+    int child = 0;
+    if (PyArg_ParseTuple(args, "i", &child) == 0) return nullptr;
+    if (!oracle) {
+        PyErr_SetString(PyExc_RuntimeError, "tach: this process has no oracle");
+        return nullptr;
+    }
+    base::Result<Oracle::News> news;
+    Py_BEGIN_ALLOW_THREADS news = oracle->watch(child);
+    Py_END_ALLOW_THREADS if (!news) {
+        PyErr_SetString(PyExc_OSError, news.error().what.c_str());
+        return nullptr;
+    }
+    PyObject* differences = PyList_New(0);
+    for (const std::string& difference : news->differences) {
+        PyObject* text = PyUnicode_DecodeFSDefault(difference.c_str());
+        const bool added = text != nullptr && differences != nullptr && PyList_Append(differences, text) == 0;
+        Py_XDECREF(text);
+        if (!added) Py_CLEAR(differences);
+    }
+    if (differences == nullptr) return nullptr;
+    const unsigned item = oracle->note().item.load(std::memory_order_relaxed);
+    if (!news->ended) return Py_BuildValue("(OIN)", Py_None, item, differences);
+    return Py_BuildValue("(iIN)", news->status, item, differences);
+}
+
+PyObject* oracle_resume(PyObject*, PyObject* args) {
+    int child = 0;
+    if (PyArg_ParseTuple(args, "i", &child) == 0) return nullptr;
+    Oracle::resume(child);
+    Py_RETURN_NONE;
+}
+
 // "" or why there is none.
 PyObject* snapshot_open(PyObject*, PyObject*) {
-    auto created = Rewinder::create();
+    auto created = Rewinder::create(oracle ? &oracle->note() : nullptr);
     if (!created) return PyUnicode_FromString(created.error().what.c_str());
     engine = *created;
     return PyUnicode_FromString("");
@@ -83,6 +130,9 @@ PyObject* snapshot_drop(PyObject*, PyObject*) {
 
 PyMethodDef functions[] = {
     // NOLINT(cppcoreguidelines-avoid-c-arrays,cppcoreguidelines-avoid-non-const-global-variables): CPython's interface
+    {"oracle_open", oracle_open, METH_NOARGS, nullptr},
+    {"oracle_watch", oracle_watch, METH_VARARGS, nullptr},
+    {"oracle_resume", oracle_resume, METH_VARARGS, nullptr},
     {"snapshot_open", snapshot_open, METH_NOARGS, nullptr},
     {"snapshot_forget", snapshot_forget, METH_NOARGS, nullptr},
     {"snapshot_push", snapshot_push, METH_NOARGS, nullptr},
@@ -95,6 +145,10 @@ PyMethodDef functions[] = {
 };
 
 }  // namespace
+
+void tell_oracle(std::uint32_t item) {
+    if (oracle) oracle->note().item.store(item, std::memory_order_relaxed);
+}
 
 PyMethodDef* snapshot_functions() {
     return functions;

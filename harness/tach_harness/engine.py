@@ -81,6 +81,9 @@ class ForkEngine:
 
     mode = native.MODE_FORK
 
+    def __init__(self, wait: Callable[[int], int] | None = None) -> None:
+        self._wait = wait or _wait  # for a child's end; returns its wait status
+
     def push(self) -> Verdict | None:
         flush_buffers()
         native.offsets_save()
@@ -125,7 +128,7 @@ class ForkEngine:
 
     def _come_back(self, pid: int) -> Verdict:
         """Wait for the layer's process and take over what it left."""
-        status = _wait(pid)
+        status = self._wait(pid)
         native.adopt()
         native.offsets_restore()
         finished, interrupted = native.take_verdict(pid)

@@ -15,6 +15,7 @@ class Options:
     seed: int
     mode: str  # "fork" or "shared"
     engine: str  # "fork" or the name of a snapshot engine
+    verify_snapshots: bool
     list_only: bool
     json: bool
     split_wide: bool

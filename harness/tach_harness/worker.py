@@ -81,6 +81,17 @@ def send_exit(index: int, error: BaseException) -> None:
         send(native.KIND_EXIT, index, a=EXIT_INTERNAL, strings=(pickle.dumps((traceback.format_exc(), None)),))
 
 
+def _verify(runner: int) -> int:
+    """Wait for the process' end and tell of all rewinds that left something behind."""
+    while True:
+        status, item, differences = native.oracle_watch(runner)
+        for difference in differences:
+            send(native.KIND_DIFFERENCE, item, strings=(text(difference),))
+        if status is not None:
+            return status
+        native.oracle_resume(runner)
+
+
 class Worker:
     """One worker process (and, by fork, its layers and tests)."""
 
@@ -119,7 +130,11 @@ class Worker:
 
         A rewound process is the one that runs the tests, so somebody else has to tell of its death.
         """
-        keeper = ForkEngine()
+        verify = self.plugin.options.verify_snapshots
+        if verify:
+            native.oracle_open()
+            native.guard_mark()
+        keeper = ForkEngine(_verify if verify else None)
         while True:
             verdict = keeper.push()
             if verdict is None:

@@ -1,0 +1,239 @@
+#include "zygote/oracle.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <new>
+#include <span>
+
+#include "base/memfd.h"
+#include "zygote/descriptors.h"
+#include "zygote/private_memory.h"
+
+namespace tach::zygote {
+namespace {
+
+using base::AddressRange;
+using base::fail;
+using base::MappedRange;
+using base::Result;
+
+// More of one kind help nobody.
+constexpr std::size_t kMostDifferences = 20;
+// The lines of /proc/PID/status that a rewind answers for, see proc_pid_status(5).
+constexpr std::array kStatusLines{"Umask", "Uid", "Gid", "Threads", "SigBlk", "SigIgn", "SigCgt", "ShdPnd", "SigPnd",
+                                  "NoNewPrivs", "Seccomp", "Cpus_allowed"};
+
+Result<std::vector<MappedRange>> read_map(pid_t child) {
+    const base::UniqueFd fd(::open(fmt::format("/proc/{}/maps", child).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.valid()) return fail(base::errno_error("/proc/PID/maps"));
+    std::vector<char> buffer(std::size_t{1} << 16);
+    std::pmr::vector<MappedRange> maps;
+    if (auto read = base::read_memory_map(fd.get(), buffer, maps); !read) return fail(read.error());
+    std::vector<MappedRange> result;
+    for (const MappedRange& map : maps) {
+        if (map.range.begin >= kPrivateHome.begin && map.range.end <= kPrivateHome.end) continue;
+        if (map.kind == MappedRange::Kind::kKernel) continue;
+        // The kernel may tell one mapping in two parts, or two in one, as it sees fit.
+        const bool joins = !result.empty() && result.back().range.end == map.range.begin &&
+                           result.back().protection() == map.protection() && result.back().shared == map.shared &&
+                           result.back().inode == map.inode && result.back().device == map.device && map.inode == 0;
+        if (joins) {
+            result.back().range.end = map.range.end;
+        } else {
+            result.push_back(map);
+        }
+    }
+    return result;
+}
+
+// As many bytes as can be read; what cannot ends it.
+std::vector<std::byte> read_bytes(pid_t child, AddressRange range) {
+    std::vector<std::byte> bytes(range.size());
+    const iovec local{bytes.data(), bytes.size()};
+    const iovec remote{base::pointer_to(range.begin), range.size()};
+    const ssize_t got = ::process_vm_readv(child, &local, 1, &remote, 1, 0);
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return bytes;
+}
+
+std::string name_of(pid_t child, base::Address address) {
+    std::ifstream maps(fmt::format("/proc/{}/maps", child));
+    for (std::string line; std::getline(maps, line);) {
+        MappedRange map;
+        if (!base::parse_mapping(line, map) || !map.range.contains(address)) continue;
+        const std::size_t path = line.find_first_of("/[");
+        return path == std::string::npos ? "anonymous memory" : line.substr(path);
+    }
+    return "unmapped memory";
+}
+
+std::vector<std::string> read_kernel_state(pid_t child) {
+    std::vector<std::string> state;
+    const std::filesystem::path root = fmt::format("/proc/{}", child);
+    std::ifstream status(root / "status");
+    for (std::string line; std::getline(status, line);) {
+        const std::string key = line.substr(0, line.find(':'));
+        if (std::find(kStatusLines.begin(), kStatusLines.end(), key) != kStatusLines.end()) state.push_back(line);
+    }
+    std::ifstream limits(root / "limits");
+    for (std::string line; std::getline(limits, line);) state.push_back("limit " + line);
+    std::error_code error;
+    state.push_back("working directory: " + std::filesystem::read_symlink(root / "cwd", error).string());
+    std::map<int, std::string> descriptors;
+    for (const auto& entry : std::filesystem::directory_iterator(root / "fd", error)) {
+        const int number = std::stoi(entry.path().filename().string());
+        if (number >= kLowestOwnDescriptor) continue;
+        descriptors[number] = std::filesystem::read_symlink(entry.path(), error).string();
+    }
+    for (const auto& [number, target] : descriptors) state.push_back(fmt::format("descriptor {}: {}", number, target));
+    return state;
+}
+
+std::string shown(const MappedRange& map) {
+    return fmt::format("{:x}-{:x} {}{}{}{}", map.range.begin, map.range.end, map.readable ? 'r' : '-',
+                       map.writable ? 'w' : '-', map.executable ? 'x' : '-', map.shared ? 's' : 'p');
+}
+
+}  // namespace
+
+Result<Oracle> Oracle::create() {
+    auto fd = base::create_sealed_memfd("tach-oracle", base::kPageSize);
+    if (!fd) return fail(fd.error());
+    auto page = base::Mapping::of(fd->get(), base::kPageSize, base::Access::kReadWrite);
+    if (!page) return fail(page.error());
+    new (page->data()) OracleNote{};
+    return Oracle(*std::move(page));
+}
+
+OracleNote& Oracle::note() const {
+    return *reinterpret_cast<OracleNote*>(page_.data());  // NOLINT: made there by create()
+}
+
+void Oracle::stop_here(OracleNote& note, OracleNote::Event event, std::uint32_t layers) {
+    note.event.store(event, std::memory_order_relaxed);
+    note.layers.store(layers, std::memory_order_relaxed);
+    // The parent waits for the stop, which orders the note before its reading.
+    ::syscall(SYS_tgkill, ::getpid(), ::gettid(), SIGSTOP);
+}
+
+void Oracle::resume(pid_t child) {
+    ::kill(child, SIGCONT);
+}
+
+Result<Oracle::News> Oracle::watch(pid_t child) {
+    News news;
+    auto event = OracleNote::Event::kNone;
+    while (event == OracleNote::Event::kNone) {
+        if (::waitpid(child, &news.status, WUNTRACED) != child) {
+            if (errno == EINTR) continue;
+            return fail(base::errno_error("waitpid"));
+        }
+        news.ended = !WIFSTOPPED(news.status);
+        if (news.ended) return news;
+        event = note().event.exchange(OracleNote::Event::kNone, std::memory_order_relaxed);
+    }
+    const std::size_t now = note().layers.load(std::memory_order_relaxed);
+    if (event == OracleNote::Event::kPushed) {
+        auto image = read(child, true);
+        if (!image) return fail(image.error());
+        layers_.resize(now - 1);
+        layers_.push_back(*std::move(image));
+    } else if (now > 0 && now <= layers_.size()) {
+        layers_.resize(now);
+        auto differences = compare(child, layers_.back());
+        if (!differences) return fail(differences.error());
+        news.differences = *std::move(differences);
+    }
+    return news;
+}
+
+Result<Oracle::Image> Oracle::read(pid_t child, bool with_bytes) {
+    auto maps = read_map(child);
+    if (!maps) return fail(maps.error());
+    Image image;
+    for (const MappedRange& map : *maps) {
+        const bool compared = with_bytes && map.is_private() && map.readable;
+        image.pieces.push_back({map, compared ? read_bytes(child, map.range) : std::vector<std::byte>()});
+    }
+    image.kernel_state = read_kernel_state(child);
+    return image;
+}
+
+Result<std::vector<std::string>> Oracle::compare(pid_t child, const Image& golden) const {
+    auto now = read(child, false);
+    if (!now) return fail(now.error());
+    std::vector<std::string> differences;
+    const auto has = [](const Image& image, const MappedRange& map) {
+        return std::any_of(image.pieces.begin(), image.pieces.end(), [&](const Piece& piece) {
+            return piece.map.range == map.range && piece.map.protection() == map.protection() &&
+                   piece.map.shared == map.shared;
+        });
+    };
+    for (const Piece& piece : golden.pieces) {
+        if (!has(*now, piece.map)) differences.push_back("mapping lost: " + shown(piece.map));
+    }
+    for (const Piece& piece : now->pieces) {
+        if (!has(golden, piece.map)) {
+            differences.push_back(fmt::format("mapping left: {} {}", shown(piece.map), name_of(child, piece.map.range.begin)));
+        }
+    }
+    for (const Piece& piece : golden.pieces) {
+        if (differences.size() >= kMostDifferences) break;
+        if (!has(*now, piece.map)) continue;
+        auto found = compare_bytes(child, piece);
+        differences.insert(differences.end(), found.begin(), found.end());
+    }
+    for (const std::string& line : golden.kernel_state) {
+        if (std::find(now->kernel_state.begin(), now->kernel_state.end(), line) == now->kernel_state.end()) {
+            differences.push_back("no longer: " + line);
+        }
+    }
+    for (const std::string& line : now->kernel_state) {
+        if (std::find(golden.kernel_state.begin(), golden.kernel_state.end(), line) == golden.kernel_state.end()) {
+            differences.push_back("now: " + line);
+        }
+    }
+    return differences;
+}
+
+std::vector<std::string> Oracle::compare_bytes(pid_t child, const Piece& piece) const {
+    std::vector<std::string> differences;
+    if (piece.bytes.empty()) return differences;
+    const std::vector<std::byte> now = read_bytes(child, {piece.map.range.begin, piece.map.range.begin + piece.bytes.size()});
+    if (now.size() != piece.bytes.size()) {
+        differences.push_back("memory that can no longer be read: " + shown(piece.map));
+        return differences;
+    }
+    const AddressRange exempt{note().exempt_begin.load(std::memory_order_relaxed),
+                              note().exempt_end.load(std::memory_order_relaxed)};
+    for (std::size_t at = 0; at < now.size() && differences.size() < kMostDifferences;) {
+        const auto [mine, theirs] = std::mismatch(now.begin() + static_cast<std::ptrdiff_t>(at), now.end(),
+                                                  piece.bytes.begin() + static_cast<std::ptrdiff_t>(at));
+        if (mine == now.end()) break;
+        at = static_cast<std::size_t>(mine - now.begin());
+        const base::Address address = piece.map.range.begin + at;
+        if (exempt.contains(address)) {
+            at = exempt.end - piece.map.range.begin;
+            continue;
+        }
+        differences.push_back(fmt::format("{:x} in {} (offset {:x}): {:02x} instead of {:02x}", address,
+                                          name_of(child, address), at, static_cast<unsigned>(*mine),
+                                          static_cast<unsigned>(*theirs)));
+        at = (at / base::kPageSize + 1) * base::kPageSize;  // one for each page
+    }
+    return differences;
+}
+
+}  // namespace tach::zygote
