@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -31,6 +32,7 @@ using base::Result;
 
 // More of one kind help nobody.
 constexpr std::size_t kMostDifferences = 20;
+constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 // The lines of /proc/PID/status that a rewind answers for, see proc_pid_status(5).
 constexpr std::array kStatusLines{"Umask", "Uid", "Gid", "Threads", "SigBlk", "SigIgn", "SigCgt", "ShdPnd", "SigPnd",
                                   "NoNewPrivs", "Seccomp", "Cpus_allowed"};
@@ -59,13 +61,11 @@ Result<std::vector<MappedRange>> read_map(pid_t child) {
 }
 
 // As many bytes as can be read; what cannot ends it.
-std::vector<std::byte> read_bytes(pid_t child, AddressRange range) {
-    std::vector<std::byte> bytes(range.size());
+std::size_t read_bytes(pid_t child, base::Address begin, std::span<std::byte> bytes) {
     const iovec local{bytes.data(), bytes.size()};
-    const iovec remote{base::pointer_to(range.begin), range.size()};
+    const iovec remote{base::pointer_to(begin), bytes.size()};
     const ssize_t got = ::process_vm_readv(child, &local, 1, &remote, 1, 0);
-    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    return bytes;
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
 }
 
 std::string name_of(pid_t child, base::Address address) {
@@ -117,6 +117,8 @@ Result<Oracle> Oracle::create() {
     return Oracle(*std::move(page));
 }
 
+Oracle::Oracle(base::Mapping page) : page_(std::move(page)), buffer_(kBufferBytes) {}
+
 OracleNote& Oracle::note() const {
     return *reinterpret_cast<OracleNote*>(page_.data());  // NOLINT: made there by create()
 }
@@ -164,14 +166,16 @@ Result<Oracle::Image> Oracle::read(pid_t child, bool with_bytes) {
     if (!maps) return fail(maps.error());
     Image image;
     for (const MappedRange& map : *maps) {
-        const bool compared = with_bytes && map.is_private() && map.readable;
-        image.pieces.push_back({map, compared ? read_bytes(child, map.range) : std::vector<std::byte>()});
+        Piece& piece = image.pieces.emplace_back(Piece{map, {}});
+        if (!with_bytes || !map.is_private() || !map.readable) continue;
+        piece.bytes.resize(map.range.size());
+        piece.bytes.resize(read_bytes(child, map.range.begin, piece.bytes));
     }
     image.kernel_state = read_kernel_state(child);
     return image;
 }
 
-Result<std::vector<std::string>> Oracle::compare(pid_t child, const Image& golden) const {
+Result<std::vector<std::string>> Oracle::compare(pid_t child, const Image& golden) {
     auto now = read(child, false);
     if (!now) return fail(now.error());
     std::vector<std::string> differences;
@@ -208,32 +212,41 @@ Result<std::vector<std::string>> Oracle::compare(pid_t child, const Image& golde
     return differences;
 }
 
-std::vector<std::string> Oracle::compare_bytes(pid_t child, const Piece& piece) const {
+std::vector<std::string> Oracle::compare_bytes(pid_t child, const Piece& piece) {
     std::vector<std::string> differences;
-    if (piece.bytes.empty()) return differences;
-    const std::vector<std::byte> now = read_bytes(child, {piece.map.range.begin, piece.map.range.begin + piece.bytes.size()});
-    if (now.size() != piece.bytes.size()) {
-        differences.push_back("memory that can no longer be read: " + shown(piece.map));
-        return differences;
-    }
-    const AddressRange exempt{note().exempt_begin.load(std::memory_order_relaxed),
-                              note().exempt_end.load(std::memory_order_relaxed)};
-    for (std::size_t at = 0; at < now.size() && differences.size() < kMostDifferences;) {
-        const auto [mine, theirs] = std::mismatch(now.begin() + static_cast<std::ptrdiff_t>(at), now.end(),
-                                                  piece.bytes.begin() + static_cast<std::ptrdiff_t>(at));
-        if (mine == now.end()) break;
-        at = static_cast<std::size_t>(mine - now.begin());
-        const base::Address address = piece.map.range.begin + at;
-        if (exempt.contains(address)) {
-            at = exempt.end - piece.map.range.begin;
-            continue;
+    for (std::size_t at = 0; at < piece.bytes.size(); at += buffer_.size()) {
+        const std::size_t length = std::min(buffer_.size(), piece.bytes.size() - at);
+        const base::Address begin = piece.map.range.begin + at;
+        if (read_bytes(child, begin, std::span(buffer_).first(length)) != length) {
+            differences.push_back("memory that can no longer be read: " + shown(piece.map));
+            return differences;
         }
-        differences.push_back(fmt::format("{:x} in {} (offset {:x}): {:02x} instead of {:02x}", address,
-                                          name_of(child, address), at, static_cast<unsigned>(*mine),
-                                          static_cast<unsigned>(*theirs)));
-        at = (at / base::kPageSize + 1) * base::kPageSize;  // one for each page
+        for (std::size_t page = 0; page < length; page += base::kPageSize) {
+            if (differences.size() >= kMostDifferences) return differences;
+            const std::size_t rest = std::min(base::kPageSize, length - page);
+            const std::byte* const golden = piece.bytes.data() + at + page;
+            if (std::memcmp(buffer_.data() + page, golden, rest) == 0) continue;
+            const auto difference = first_difference(begin + page, std::span(buffer_).subspan(page, rest), golden);
+            if (!difference) continue;
+            differences.push_back(fmt::format("{:x} in {} (offset {:x}): {:02x} instead of {:02x}",
+                                              begin + page + *difference, name_of(child, begin + page),
+                                              at + page + *difference,
+                                              static_cast<unsigned>(buffer_[page + *difference]),
+                                              static_cast<unsigned>(golden[*difference])));
+        }
     }
     return differences;
+}
+
+// Where they differ first, outside of what the kernel writes.
+std::optional<std::size_t> Oracle::first_difference(base::Address begin, std::span<const std::byte> now,
+                                                    const std::byte* golden) const {
+    const AddressRange exempt{note().exempt_begin.load(std::memory_order_relaxed),
+                              note().exempt_end.load(std::memory_order_relaxed)};
+    for (std::size_t i = 0; i < now.size(); ++i) {
+        if (now[i] != golden[i] && !exempt.contains(begin + i)) return i;
+    }
+    return std::nullopt;
 }
 
 }  // namespace tach::zygote

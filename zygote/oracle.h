@@ -14,6 +14,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -62,13 +64,16 @@ class Oracle {
         std::vector<std::string> kernel_state;  // "what: how it is", in order
     };
 
-    explicit Oracle(base::Mapping page) : page_(std::move(page)) {}
+    explicit Oracle(base::Mapping page);
 
     [[nodiscard]] static base::Result<Image> read(pid_t child, bool with_bytes);
-    [[nodiscard]] base::Result<std::vector<std::string>> compare(pid_t child, const Image& golden) const;
-    [[nodiscard]] std::vector<std::string> compare_bytes(pid_t child, const Piece& piece) const;
+    [[nodiscard]] base::Result<std::vector<std::string>> compare(pid_t child, const Image& golden);
+    [[nodiscard]] std::vector<std::string> compare_bytes(pid_t child, const Piece& piece);
+    [[nodiscard]] std::optional<std::size_t> first_difference(base::Address begin, std::span<const std::byte> now,
+                                                              const std::byte* golden) const;
 
     base::Mapping page_;
+    std::vector<std::byte> buffer_;
     std::vector<Image> layers_;
 };
 
