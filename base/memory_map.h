@@ -1,7 +1,7 @@
 #pragma once
 
-// The mappings of this process as /proc/self/maps tells them (proc_pid_maps(5)), read without allocating, so that it can
-// be done while the process' memory is being rewound.
+// The mappings of this process as /proc/self/maps tells them (proc_pid_maps(5)), read without allocating, so that it
+// can be done while the process' memory is being rewound.
 
 #include <sys/types.h>
 
@@ -24,7 +24,7 @@ struct MappedRange {
     bool shared = false;
     std::uint64_t offset = 0;  // in the file
     dev_t device = 0;
-    ino_t inode = 0;  // 0: no file
+    ino_t inode = 0;                                                                        // 0: no file
     enum class Kind : std::uint8_t { kPlain, kHeap, kStack, kKernel } kind = Kind::kPlain;  // kKernel: [vdso] and alike
 
     [[nodiscard]] int protection() const;  // PROT_*

@@ -52,8 +52,8 @@ struct ScanProgress {
 
 class WriteTracker {
   public:
-    // Its descriptors are numbered `lowest_fd` or higher. Fails with EPERM where a container's seccomp profile or a sysctl
-    // denies it, with EOPNOTSUPP on an older kernel.
+    // Its descriptors are numbered `lowest_fd` or higher. Fails with EPERM where a container's seccomp profile or a
+    // sysctl denies it, with EOPNOTSUPP on an older kernel.
     [[nodiscard]] static Result<WriteTracker> create(int lowest_fd = 0);
 
     // From now on writes to the mappings in the range are noticed; they must be private, anything but MAP_DROPPABLE.

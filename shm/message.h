@@ -84,7 +84,7 @@ enum class Kind : std::uint16_t {
                      // b: 1 if the run ended early, by kExit
     kRetired = 106,  // nothing is left to finalise, the process exits next
     kDifference = 107,  // item that was rewound; [what]: --verify-snapshots found something that is not as it was
-    kLive = 108,     // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
+    kLive = 108,        // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
 };
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/write_tracking.h"
 #include "supervisor/cli.h"
 #include "supervisor/config.h"
 #include "supervisor/home.h"
@@ -60,6 +61,15 @@ bool shows_tests_output(const std::vector<std::string>& words) {
     return false;
 }
 
+// What was asked for by name is never replaced by something else in silence.
+tach::base::Result<void> check_engine(const Setting<Engine>& engine) {
+    if (engine.value != Engine::kWpAsync) return {};
+    auto tracker = tach::base::WriteTracker::create();
+    if (tracker) return {};
+    return tach::base::fail({tracker.error().code, fmt::format("engine wp-async ({}): {}; use --engine fork",
+                                                               engine.where, tracker.error().what)});
+}
+
 int run(const std::vector<std::string>& words) {
     auto line = parse_command_line(words);
     if (!line) return refuse(line.error(), kUsageExit);
@@ -82,6 +92,8 @@ int run(const std::vector<std::string>& words) {
     if (!interpreter) return refuse(interpreter.error(), kUsageExit);
     auto home = find_home();
     if (!home) return refuse(home.error(), kInternalExit);
+
+    if (auto works = check_engine(settings.engine); !works) return refuse(works.error(), kUsageExit);
 
     const bool json = settings.format.value == Format::kJson;
     const auto environment = [](const char* name) { return static_cast<const char*>(std::getenv(name)); };  // NOLINT

@@ -45,9 +45,10 @@ constexpr auto kOptions = std::to_array<Option>({
                "that cannot be rewound is replaced, and the test that is the cause has a note of why."},
     {.name = "verify-snapshots",
      .help = "compare every rewound worker with what it was",
-     .manual = "After each rewind the worker stops and another process compares its memory byte for byte, and what the "
-               "kernel tells of it, with what it was. A difference fails the run with exit status 3. Slow; for those who "
-               "doubt tach."},
+     .manual =
+         "After each rewind the worker stops and another process compares its memory byte for byte, and what the "
+         "kernel tells of it, with what it was. A difference fails the run with exit status 3. Slow; for those who "
+         "doubt tach."},
     {.name = "strict-isolation",
      .help = "an isolated verdict stands: no second opinion",
      .manual = "A test that passes only thanks to what another test left behind then fails."},

@@ -135,8 +135,8 @@ Refusal KernelState::record_descriptors() {
         if (descriptor.copy >= 0) ours_.push_back(descriptor.copy);
     }
     std::sort(ours_.begin(), ours_.end());
-    can_compare_files_ = !descriptors_.empty() &&
-                         ::fcntl(descriptors_.front().fd, kDupFdQuery, descriptors_.front().copy) == 1;
+    can_compare_files_ =
+        !descriptors_.empty() && ::fcntl(descriptors_.front().fd, kDupFdQuery, descriptors_.front().copy) == 1;
     open_count_ = count_descriptors();
     return {};
 }
@@ -152,7 +152,9 @@ void KernelState::read(Settings& settings) {
     for (std::size_t i = 0; i < kTimers.size(); ++i) {
         itimerval timer{};
         ::getitimer(kTimers[i], &timer);
-        settings.timers_armed[i] = timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0;
+        // One that has expired is armed again when its signal is taken, and shows only its interval until then.
+        settings.timers_armed[i] = (timer.it_value.tv_sec | timer.it_value.tv_usec | timer.it_interval.tv_sec |
+                                    timer.it_interval.tv_usec) != 0;
     }
     settings.umask = ::umask(0);
     ::umask(settings.umask);

@@ -4,8 +4,9 @@
 // rewind check() tells whether what was left behind can be put back, changing nothing, and then restore() puts it back:
 //
 //   put back   descriptors (leaked ones closed, closed or replaced ones from duplicates), offsets of files that
-//              are open for reading only, offsets and sizes of pytest's capture files, signal dispositions, alternate stack, interval timers, working directory, umask,
-//              resource limits, process group, nice value, affinity; pending signals are drained; ended children are reaped
+//              are open for reading only, offsets and sizes of pytest's capture files, signal dispositions, alternate
+//              stack, interval timers, working directory, umask, resource limits, process group, nice value, affinity;
+//              pending signals are drained; ended children are reaped
 //   refused    threads, running children, credentials, session, no_new_privs, seccomp, and what could
 //              not be put back
 //
@@ -103,9 +104,9 @@ class KernelState {
     Settings settings_;
     Settings now_;  // at the last check
     std::pmr::vector<Descriptor> descriptors_;
-    std::pmr::vector<int> ours_;       // duplicates and the like: open, not compared; in order
-    std::int64_t open_count_ = -1;     // -1: the kernel does not tell it (before Linux 6.2)
-    bool can_compare_files_ = true;    // F_DUPFD_QUERY, Linux 6.10
+    std::pmr::vector<int> ours_;     // duplicates and the like: open, not compared; in order
+    std::int64_t open_count_ = -1;   // -1: the kernel does not tell it (before Linux 6.2)
+    bool can_compare_files_ = true;  // F_DUPFD_QUERY, Linux 6.10
     std::array<char, 4096> directory_{};
     std::size_t directory_length_ = 0;
     base::UniqueFd directory_fd_;

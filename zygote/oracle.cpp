@@ -34,8 +34,15 @@ using base::Result;
 constexpr std::size_t kMostDifferences = 20;
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 // The lines of /proc/PID/status that a rewind answers for, see proc_pid_status(5).
-constexpr std::array kStatusLines{"Umask", "Uid", "Gid", "Threads", "SigBlk", "SigIgn", "SigCgt", "ShdPnd", "SigPnd",
-                                  "NoNewPrivs", "Seccomp", "Cpus_allowed"};
+constexpr std::array kStatusLines{"Umask",  "Uid",    "Gid",    "Threads",    "SigBlk",  "SigIgn",
+                                  "SigCgt", "ShdPnd", "SigPnd", "NoNewPrivs", "Seccomp", "Cpus_allowed"};
+
+// The kernel may tell one mapping in two parts, or two in one: a part that was written to once stays apart.
+bool continues(const MappedRange& before, const MappedRange& map) {
+    return before.range.end == map.range.begin && before.protection() == map.protection() &&
+           before.shared == map.shared && before.kind == map.kind && before.inode == map.inode &&
+           before.device == map.device && (map.inode == 0 || before.offset + before.range.size() == map.offset);
+}
 
 Result<std::vector<MappedRange>> read_map(pid_t child) {
     const base::UniqueFd fd(::open(fmt::format("/proc/{}/maps", child).c_str(), O_RDONLY | O_CLOEXEC));
@@ -47,11 +54,7 @@ Result<std::vector<MappedRange>> read_map(pid_t child) {
     for (const MappedRange& map : maps) {
         if (map.range.begin >= kPrivateHome.begin && map.range.end <= kPrivateHome.end) continue;
         if (map.kind == MappedRange::Kind::kKernel) continue;
-        // The kernel may tell one mapping in two parts, or two in one, as it sees fit.
-        const bool joins = !result.empty() && result.back().range.end == map.range.begin &&
-                           result.back().protection() == map.protection() && result.back().shared == map.shared &&
-                           result.back().inode == map.inode && result.back().device == map.device && map.inode == 0;
-        if (joins) {
+        if (!result.empty() && continues(result.back(), map)) {
             result.back().range.end = map.range.end;
         } else {
             result.push_back(map);
@@ -190,7 +193,8 @@ Result<std::vector<std::string>> Oracle::compare(pid_t child, const Image& golde
     }
     for (const Piece& piece : now->pieces) {
         if (!has(golden, piece.map)) {
-            differences.push_back(fmt::format("mapping left: {} {}", shown(piece.map), name_of(child, piece.map.range.begin)));
+            differences.push_back(
+                fmt::format("mapping left: {} {}", shown(piece.map), name_of(child, piece.map.range.begin)));
         }
     }
     for (const Piece& piece : golden.pieces) {
@@ -228,11 +232,10 @@ std::vector<std::string> Oracle::compare_bytes(pid_t child, const Piece& piece) 
             if (std::memcmp(buffer_.data() + page, golden, rest) == 0) continue;
             const auto difference = first_difference(begin + page, std::span(buffer_).subspan(page, rest), golden);
             if (!difference) continue;
-            differences.push_back(fmt::format("{:x} in {} (offset {:x}): {:02x} instead of {:02x}",
-                                              begin + page + *difference, name_of(child, begin + page),
-                                              at + page + *difference,
-                                              static_cast<unsigned>(buffer_[page + *difference]),
-                                              static_cast<unsigned>(golden[*difference])));
+            differences.push_back(fmt::format(
+                "{:x} in {} (offset {:x}): {:02x} instead of {:02x}", begin + page + *difference,
+                name_of(child, begin + page), at + page + *difference,
+                static_cast<unsigned>(buffer_[page + *difference]), static_cast<unsigned>(golden[*difference])));
         }
     }
     return differences;

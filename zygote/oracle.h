@@ -7,8 +7,8 @@
 // (/proc/PID/maps), the bytes of all private ones, read-only ones included (process_vm_readv), its descriptors, signal
 // dispositions, umask, limits and working directory. At a push it keeps all that, at a rewind it compares.
 //
-// Left out are what is not rewound (see zygote/snapshot.h): shared mappings, the kernel's own, the engine's; memory that
-// cannot be read; and the bytes of the area that the kernel writes by itself (rseq).
+// Left out are what is not rewound (see zygote/snapshot.h): shared mappings, the kernel's own, the engine's; memory
+// that cannot be read; and the bytes of the area that the kernel writes by itself (rseq).
 
 #include <sys/types.h>
 

@@ -294,9 +294,8 @@ void Snapshot::set_source(Region& region, Address page, std::byte* source) {
 
 Refusal Snapshot::protect_all() {
     for (const AddressRange span : kSpans) {
-        const base::ScanQuery query{.all_of = base::kPageWatched | base::kPageWritten,
-                                    .reported = base::kPageWritten,
-                                    .protect = true};
+        const base::ScanQuery query{
+            .all_of = base::kPageWatched | base::kPageWritten, .reported = base::kPageWritten, .protect = true};
         if (auto done = tracker_.scan(span, query, {}); !done) {
             return refuse("memory cannot be protected", span.begin, done.error().code);
         }
@@ -326,8 +325,7 @@ void Snapshot::drop() {
         regions_ = std::move(top.regions_below);
         std::erase_if(carried_, [this](Address page) {
             const Region* const region = region_at_or_after(page);
-            return region == regions_.data() + regions_.size() || !region->map.range.contains(page) ||
-                   !region->watched;
+            return region == regions_.data() + regions_.size() || !region->map.range.contains(page) || !region->watched;
         });
     }
     layers_.pop_back();
@@ -345,9 +343,8 @@ void Snapshot::give_back_arrays(const Region& region) {
 // --- scanning -------------------------------------------------------------------------------------------------------
 
 Snapshot::Region* Snapshot::region_at_or_after(Address address) {
-    const auto found =
-        std::upper_bound(regions_.begin(), regions_.end(), address,
-                         [](Address a, const Region& region) { return a < region.map.range.end; });
+    const auto found = std::upper_bound(regions_.begin(), regions_.end(), address,
+                                        [](Address a, const Region& region) { return a < region.map.range.end; });
     return regions_.data() + (found - regions_.begin());
 }
 

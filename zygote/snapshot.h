@@ -8,20 +8,20 @@
 //
 // Level 0 holds a copy of every private page that is not simply a page of its file; a layer above holds copies of just
 // the pages that differ from the layer below. For each page there is one pointer to the copy it is restored from
-// (`source`), kept up to date by push() and drop(), so that rewind() looks at one table whatever the number of layers. A
-// page without a source is restored by dropping it: the kernel then gives the page of the file, or zeros.
+// (`source`), kept up to date by push() and drop(), so that rewind() looks at one table whatever the number of layers.
+// A page without a source is restored by dropping it: the kernel then gives the page of the file, or zeros.
 //
 // What was written is found by asynchronous write-protection, see base/write_tracking.h. Pages that nearly every rewind
-// finds written, the *hot set*, are copied back without being protected again: 0.3 us instead of a fault of 0.6 us and a
-// copy *(both measured)*.
+// finds written, the *hot set*, are copied back without being protected again: 0.3 us instead of a fault of 0.6 us and
+// a copy *(both measured)*.
 //
 // Mappings are part of memory. That none was lost, replaced, added or reprotected is proved by the scan, which tells
 // pages that are not watched, together with the sizes in /proc/self/statm; only if these differ the map is read and
 // repaired: new mappings are unmapped, lost ones mapped again and filled.
 //
-// Not covered: shared mappings, MAP_DROPPABLE ones, the kernel's own, PrivateMemory, and Exemptions. Everything here must
-// run on a stack that is not covered either, with all signals blocked and a single thread; see rewinder.h. The object
-// lies in PrivateMemory and calls nothing that allocates elsewhere.
+// Not covered: shared mappings, MAP_DROPPABLE ones, the kernel's own, PrivateMemory, and Exemptions. Everything here
+// must run on a stack that is not covered either, with all signals blocked and a single thread; see rewinder.h. The
+// object lies in PrivateMemory and calls nothing that allocates elsewhere.
 
 #include <array>
 #include <cstdint>
@@ -38,11 +38,11 @@
 namespace tach::zygote {
 
 struct RewindStats {
-    std::uint32_t dirty_pages = 0;   // found written, hot ones included
-    std::uint32_t hot_pages = 0;     // size of the hot set
+    std::uint32_t dirty_pages = 0;  // found written, hot ones included
+    std::uint32_t hot_pages = 0;    // size of the hot set
     std::uint32_t copied_pages = 0;
     std::uint32_t dropped_pages = 0;
-    std::uint32_t repairs = 0;       // 1 if the map had to be read
+    std::uint32_t repairs = 0;  // 1 if the map had to be read
     std::int64_t scan_ns = 0;
     std::int64_t copy_ns = 0;
     std::int64_t protect_ns = 0;
@@ -71,8 +71,8 @@ class Snapshot {
     [[nodiscard]] const std::byte* golden_page(base::Address page, bool& covered) const;
 
   private:
-    // What is known of one page: bits 0 to 7 tell whether it was found written by the last eight exact scans that looked
-    // at it, bits 8 to 14 the number of the last of them (modulo 128), bit 15 whether it is in the hot set.
+    // What is known of one page: bits 0 to 7 tell whether it was found written by the last eight exact scans that
+    // looked at it, bits 8 to 14 the number of the last of them (modulo 128), bit 15 whether it is in the hot set.
     using History = std::uint16_t;
 
     // A mapping, or the part of one that is older than the rest. The arrays have one element for each page (each block
@@ -83,11 +83,9 @@ class Snapshot {
         std::byte** sources = nullptr;
         History* histories = nullptr;
         std::uint32_t* filled = nullptr;  // how many pages of the block have a source
-        std::size_t born = 0;  // the layer that made the arrays
+        std::size_t born = 0;             // the layer that made the arrays
 
-        [[nodiscard]] std::size_t index(base::Address page) const {
-            return (page - map.range.begin) / base::kPageSize;
-        }
+        [[nodiscard]] std::size_t index(base::Address page) const { return (page - map.range.begin) / base::kPageSize; }
         [[nodiscard]] std::size_t block(base::Address page) const;
         [[nodiscard]] Region part(base::AddressRange range) const;
     };
@@ -106,9 +104,9 @@ class Snapshot {
     struct Layer {
         explicit Layer(std::pmr::memory_resource* memory) : undo(memory), regions_below(memory) {}
         Sizes sizes;
-        base::Address heap_end = 0;                  // brk(2)
-        std::pmr::vector<Undo> undo;                 // the sources that the layer below had
-        std::pmr::vector<Region> regions_below;      // of the layer below, if they were others
+        base::Address heap_end = 0;              // brk(2)
+        std::pmr::vector<Undo> undo;             // the sources that the layer below had
+        std::pmr::vector<Region> regions_below;  // of the layer below, if they were others
         bool regions_differ = false;
     };
 
@@ -168,7 +166,7 @@ class Snapshot {
     std::pmr::vector<base::AddressRange> exempt_;
     std::pmr::vector<base::AddressRange> cold_;  // written and restored, to be protected again
     std::pmr::vector<base::Address> hot_;
-    base::AddressRange drops_;         // pages without a source that wait to be dropped together
+    base::AddressRange drops_;          // pages without a source that wait to be dropped together
     base::Address strangers_from_ = 0;  // repair: the map is in order up to here
     bool dry_run_ = false;              // repair: only look
     std::size_t image_pages_ = 0;

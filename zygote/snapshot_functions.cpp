@@ -97,10 +97,10 @@ PyObject* snapshot_passage(PyObject*, PyObject*) {
     const Passage& passage = engine->passage();
     const RewindStats& stats = passage.stats;
     return Py_BuildValue("(KILLLLIIIII)", static_cast<unsigned long long>(passage.position), passage.flags,
-                         static_cast<long long>(passage.guard_ns),    // NOLINT(google-runtime-int)
-                         static_cast<long long>(stats.scan_ns),       // NOLINT(google-runtime-int)
-                         static_cast<long long>(stats.copy_ns),       // NOLINT(google-runtime-int)
-                         static_cast<long long>(stats.protect_ns),    // NOLINT(google-runtime-int)
+                         static_cast<long long>(passage.guard_ns),  // NOLINT(google-runtime-int)
+                         static_cast<long long>(stats.scan_ns),     // NOLINT(google-runtime-int)
+                         static_cast<long long>(stats.copy_ns),     // NOLINT(google-runtime-int)
+                         static_cast<long long>(stats.protect_ns),  // NOLINT(google-runtime-int)
                          stats.dirty_pages, stats.hot_pages, stats.copied_pages, stats.dropped_pages, stats.repairs);
 }
 

@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 class Steps(NamedTuple):
     """A row of tests that all start from one layer."""
 
-    count: int
+    length: int
     run: Callable[[int], Verdict]  # runs the test at that position
     settle: Callable[[int, Verdict], int]  # in the layer's state: tells of it; returns how far to advance
     may_go_on: Callable[[int], bool]
@@ -72,8 +72,10 @@ def run_new_atexit_callbacks() -> None:
 
 def die_of_exception() -> NoReturn:
     """End a copy in which our own code failed: it must never run on into code that is meant for its parent."""
-    traceback.print_exc(file=sys.__stderr__)
-    _exit(70)  # EX_SOFTWARE of sysexits.h
+    try:
+        traceback.print_exc(file=sys.__stderr__)
+    finally:  # a test's signal handler may raise here, too
+        _exit(70)  # EX_SOFTWARE of sysexits.h
 
 
 class ForkEngine:
@@ -112,7 +114,7 @@ class ForkEngine:
     def each(self, steps: Steps) -> int:
         """Run the tests; returns the position of the first that is not settled."""
         position = 0
-        while position < steps.count and steps.may_go_on(position):
+        while position < steps.length and steps.may_go_on(position):
             verdict = self.run(lambda: steps.run(position))  # noqa: B023  # called before the next turn
             position += steps.settle(position, verdict)
         return position
@@ -182,7 +184,7 @@ class ExitCallbacks:
     def _boundary(self) -> None:
         if self._then is not None:
             self._then()
-            sys.__stderr__.write("tach: an exit callback of a test left what cannot be rewound\n")
+            print("tach: an exit callback of a test left what cannot be rewound", file=sys.__stderr__)
             _exit(70)
 
     def close(self) -> None:
@@ -236,7 +238,7 @@ class SnapshotEngine:
             position += steps.settle(position, self._verdict())
         elif outcome != native.SNAPSHOT_PUSHED:
             return self._each_forked(steps)
-        if position < steps.count and steps.may_go_on(position):
+        if position < steps.length and steps.may_go_on(position):
             verdict = steps.run(position)
             if not verdict.kept:
                 verdict = verdict._replace(condemned=self._rewind(position, verdict))

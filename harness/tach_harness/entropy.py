@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sys
 import tempfile
@@ -46,6 +47,10 @@ class Entropy:
     def prepare(self, nodeid: str) -> None:
         """Call first thing in a test's own process."""
         tempfile._name_sequence = None  # type: ignore[attr-defined]
+        openssl = sys.modules.get("_ssl")
+        if openssl is not None:
+            # OpenSSL notices a fork, but not that its generator was set back.
+            openssl.RAND_add(os.urandom(32), 32.0)
         if self._judged is not None and self._judged[1]:
             return
         digest = hashlib.blake2b(f"{self._seed}:{nodeid}".encode("utf-8", "backslashreplace"), digest_size=8).digest()

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import struct
+import sys
 import traceback
 from os import _exit
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -140,7 +141,9 @@ class Worker:
             if verdict is None:
                 try:
                     engine = SnapshotEngine.create()
-                    if not isinstance(engine, str):
+                    if isinstance(engine, str):
+                        print(f"tach: a worker forks its tests, it cannot be rewound: {engine}", file=sys.__stderr__)
+                    else:
                         self.engine = engine
                     self._obey()
                 except BaseException:

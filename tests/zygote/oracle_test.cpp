@@ -1,5 +1,5 @@
-// The oracle: names every byte, mapping and piece of kernel state that is not as it was. No engine takes part: the child
-// claims to have been rewound.
+// The oracle: names every byte, mapping and piece of kernel state that is not as it was. No engine takes part: the
+// child claims to have been rewound.
 
 #include "zygote/oracle.h"
 
@@ -89,9 +89,14 @@ TEST_CASE("a byte in each kind of region is named") {
     const int exe = ::open("/proc/self/exe", O_RDONLY);
     char* const file = static_cast<char*>(::mmap(nullptr, base::kPageSize, PROT_READ, MAP_PRIVATE, exe, 0));
     void* const code = reinterpret_cast<void*>(&::sethostname);  // NOLINT: the C library's text
-    const std::array<void*, 8> places{middle_of(*heap),       middle_of(stack), middle_of(planted_data),
-                                      middle_of(planted_bss), mapped,           read_only,
-                                      file,                   code};
+    const std::array<void*, 8> places{middle_of(*heap),
+                                      middle_of(stack),
+                                      middle_of(planted_data),
+                                      middle_of(planted_bss),
+                                      mapped,
+                                      read_only,
+                                      file,
+                                      code};
     const auto differences = differences_after([&] {
         for (void* const place : places) plant(place);
     });
@@ -112,7 +117,8 @@ TEST_CASE("mappings that are left, lost or protected otherwise are named") {
     CHECK(names(differences_after([&] { ::munmap(mapped + 4 * base::kPageSize, base::kPageSize); }), "mapping lost"));
     CHECK(names(differences_after([&] { ::mprotect(mapped, base::kPageSize, PROT_READ); }), "mapping lost"));
     CHECK(names(differences_after([&] {
-                    static_cast<void>(::mmap(nullptr, 64 * base::kPageSize, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+                    static_cast<void>(
+                        ::mmap(nullptr, 64 * base::kPageSize, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
                 }),
                 "mapping left"));
     ::munmap(mapped, 8 * base::kPageSize);

@@ -79,7 +79,7 @@ std::string refusal_after(const Change& change) {
     return {text.data(), length > 0 ? static_cast<std::size_t>(length) : 0};
 }
 
-int global_value = 1;                  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): .data
+int global_value = 1;                   // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): .data
 std::array<char, 100'000> global_room;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): .bss
 
 std::byte* map_pages(std::size_t pages, int flags = MAP_PRIVATE) {
@@ -146,8 +146,7 @@ TEST_CASE("mappings come back to what they were") {
         CHECK(rewind_in_child(
                   5,
                   [&](int) {
-                      static_cast<void>(
-                          ::mremap(pages, 10 * base::kPageSize, 1000 * base::kPageSize, MREMAP_MAYMOVE));
+                      static_cast<void>(::mremap(pages, 10 * base::kPageSize, 1000 * base::kPageSize, MREMAP_MAYMOVE));
                   },
                   [&] { return is_mapped(pages) && pages[5] == std::byte{9}; }) == kOk);
     }
@@ -206,7 +205,8 @@ TEST_CASE("read-only memory that was patched is restored") {
 
 TEST_CASE("a shared mapping is not rewound") {
     auto* const counter = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT
-    CHECK(rewind_in_child(7, [&](int) { ++*counter; }, [] { return true; }) == kOk);
+    CHECK(rewind_in_child(
+              7, [&](int) { ++*counter; }, [] { return true; }) == kOk);
     CHECK(*counter == 7);
 }
 
@@ -274,13 +274,14 @@ TEST_CASE("the kernel's state of the process is restored") {
         const int file = ::open("/proc/self/exe", O_RDONLY);
         ::lseek(file, 100, SEEK_SET);
         CHECK(rewind_in_child(
-                  5, [&](int) { ::lseek(file, 7, SEEK_CUR); },
-                  [&] { return ::lseek(file, 0, SEEK_CUR) == 100; }) == kOk);
+                  5, [&](int) { ::lseek(file, 7, SEEK_CUR); }, [&] { return ::lseek(file, 0, SEEK_CUR) == 100; }) ==
+              kOk);
         ::close(file);
     }
     SECTION("but not those of files that are written, and may be shared") {
         const int file = static_cast<int>(::memfd_create("log", MFD_CLOEXEC));
-        CHECK(rewind_in_child(5, [&](int) { static_cast<void>(::write(file, "line\n", 5)); }, [] { return true; }) == kOk);
+        CHECK(rewind_in_child(
+                  5, [&](int) { static_cast<void>(::write(file, "line\n", 5)); }, [] { return true; }) == kOk);
         CHECK(::lseek(file, 0, SEEK_CUR) == 25);
         ::close(file);
     }
@@ -357,7 +358,8 @@ TEST_CASE("what cannot be restored is refused, and the process goes on") {
 }
 
 TEST_CASE("a thread that has ended is no obstacle") {
-    CHECK(rewind_in_child(20, [](int) { std::thread([] {}).join(); }, [] { return true; }) == kOk);
+    CHECK(rewind_in_child(
+              20, [](int) { std::thread([] {}).join(); }, [] { return true; }) == kOk);
 }
 
 TEST_CASE("a million changes later nothing has grown") {
