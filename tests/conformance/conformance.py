@@ -24,7 +24,7 @@ from process import HarnessError
 from pythons import PYTESTS, Python, describe, discover, environment
 from selftest import selftest
 from subject import Tach
-from suites import default_cache, fetch, load_suites, select_suites
+from suites import Suite, default_cache, fetch, load_suites, select_suites
 
 QUICK_SUITES = "pluggy,more-itertools"
 
@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("all", "quick"):
             command.add_argument("--jobs", type=int, default=0, help="combinations at once (default: one a core)")
             command.add_argument("--own", default="", metavar="PART", help="only our own cases so named")
+        if name == "quick":
+            command.add_argument("--engine", default="", help="what the newest pytest is run on")
         if name == "compare":
             command.add_argument("project", type=Path)
     return parser
@@ -130,27 +132,34 @@ def _fetch(options: argparse.Namespace, args: list[str]) -> int:
 def _all(options: argparse.Namespace, args: list[str]) -> int:
     """Run everything on every interpreter with every pytest."""
     pairs = [(python, pytest) for python in _pythons(options) for pytest in options.pytest or PYTESTS]
-    return _run(options, args, own_combinations(pairs, options.own), pairs)
+    return _run(options, args, own_combinations(pairs, options.own) + real_combinations(_suites(options), pairs))
 
 
 def _quick(options: argparse.Namespace, args: list[str]) -> int:
-    """Run the self test, then old pytest on old python and new on new; of what lies between, the core, told briefly."""
+    """Run the self test, then old pytest on old python and new on new; of what lies between, the core, told briefly.
+
+    The new ones run on `--engine`, where both ends are not the same.
+    """
     if _selftest(options, args):
         return 1
     pythons, versions = _pythons(options), options.pytest or list(PYTESTS)
-    ends = [(pythons[0], versions[0]), (pythons[-1], versions[-1])]
-    ends = list(dict.fromkeys(ends))
+    old, new = (pythons[0], versions[0]), (pythons[-1], versions[-1])
     middle = [(pythons[-1], version) for version in versions[1:-1]]
-    own = [c for c in own_combinations(ends, options.own) if c.label != "own/core-short" or not middle]
+    own = own_combinations([new], options.own, options.engine)
+    own += own_combinations([old], options.own) if old != new or options.engine else []
+    own = [c for c in own if not c.label.startswith("own/core-short") or not middle]
     own += own_combinations(middle, options.own or "core-short")
-    return _run(options, args, own, ends)
+    return _run(options, args, own + real_combinations(_suites(options), [new], options.engine))
 
 
-def _run(options: argparse.Namespace, args: list[str], own: list[Combination], real: list[tuple[Python, str]]) -> int:
+def _suites(options: argparse.Namespace) -> list[Suite]:
+    return select_suites(list(filter(None, options.suites.split(","))))
+
+
+def _run(options: argparse.Namespace, args: list[str], combinations: list[Combination]) -> int:
     jobs = options.jobs or os.cpu_count() or 1
     settings = Settings(_tach(options), options.cache.resolve(), jobs, not options.no_replay, tuple(args))
-    suites = select_suites(list(filter(None, options.suites.split(","))))
-    return 1 if run_all(own + real_combinations(suites, real), settings, say) else 0
+    return 1 if run_all(combinations, settings, say) else 0
 
 
 COMMANDS = {"compare": _compare, "selftest": _selftest, "fetch": _fetch, "all": _all, "quick": _quick}

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from job import Job, Verdict, run_job
@@ -43,47 +43,52 @@ class Combination:
     suite: Suite | OwnCase
     python: Python
     pytest: str
+    engine: str = ""  # of tach; empty: as the command line of this program has it
 
     @property
     def label(self) -> str:
         """Return the name of the suite in the table."""
-        return self.suite.name if isinstance(self.suite, Suite) else f"own/{self.suite.name}"
+        name = self.suite.name if isinstance(self.suite, Suite) else f"own/{self.suite.name}"
+        return f"{name} {self.engine}" if self.engine else name
 
     def run(self, settings: Settings) -> Verdict:
         """Prepare the environment, run both sides, compare."""
+        tach = settings.tach
+        if self.engine:
+            tach = replace(tach, args=(*tach.args, "--engine", self.engine))
         if isinstance(self.suite, OwnCase):
             requirements = list(self.suite.requirements)
             executable = environment(settings.cache, self.python, self.pytest, requirements)
-            return run_case(self.suite, executable, settings.tach)
+            return run_case(self.suite, executable, tach)
         with _FETCHING:
             _, project = fetch(self.suite, settings.cache)
             requirements = _all_requirements(settings.cache)
         executable = environment(settings.cache, self.python, self.pytest, requirements)
         steps = (self.suite.args + settings.extra_args,)
-        verdict = run_job(Job(project, executable, steps, replay=settings.replay), settings.tach)
+        verdict = run_job(Job(project, executable, steps, replay=settings.replay), tach)
         if verdict.tests == 0:
             raise HarnessError(f"pytest ran no test of {self.suite.name} and ended with {verdict.exit_codes}")
         return verdict
 
 
-def own_combinations(pairs: Iterable[tuple[Python, str]], only: str = "") -> list[Combination]:
+def own_combinations(pairs: Iterable[tuple[Python, str]], only: str = "", engine: str = "") -> list[Combination]:
     """Return all cases of our own suite that are meant for each pair."""
     cases = [case for case in load_cases() if only in case.name]
-    return [Combination(case, python, pytest) for python, pytest in pairs for case in cases if case.runs_on(pytest)]
+    return [Combination(c, python, pytest, engine) for python, pytest in pairs for c in cases if c.runs_on(pytest)]
 
 
-def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]]) -> list[Combination]:
+def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]], engine: str = "") -> list[Combination]:
     """Return the suites of real projects on each pair."""
-    return [Combination(suite, python, pytest) for python, pytest in pairs for suite in suites if suite.runs_on(pytest)]
+    return [Combination(s, python, pytest, engine) for python, pytest in pairs for s in suites if s.runs_on(pytest)]
 
 
 def run_all(combinations: list[Combination], settings: Settings, say: Say) -> int:
     """Run all combinations, print each in order as it ends, and the last line; return how many failed."""
-    say(f"{'suite':26} {'python':8} {'pytest':8} {'tests':>7} {'differences':>11} {'seconds':>8}")
+    say(f"{'suite':32} {'python':8} {'pytest':8} {'tests':>7} {'differences':>11} {'seconds':>8}")
     failed = 0
     with ThreadPoolExecutor(settings.jobs) as pool:
         for combination, row in zip(combinations, pool.map(lambda c: _run_one(c, settings), combinations)):
-            where = f"{combination.label:26} {combination.python.label:8} {combination.pytest:8}"
+            where = f"{combination.label:32} {combination.python.label:8} {combination.pytest:8}"
             say(f"{where} {row.tests:>7} {row.differences:>11} {row.seconds:>8.1f}")
             for line in row.lines[:SHOWN]:
                 say(f"    {line}")

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from runner import Project, Report
 
+# The same for all tests: on an older kernel, or where a container denies it, there is nothing to test here.
+pytestmark = pytest.mark.usefixtures("wp_async")
+
 VERIFY = ("--verify-snapshots", "--strict-isolation")
+
+
+@pytest.fixture(scope="module")
+def wp_async(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skip where this machine cannot rewind."""
+    refused = Project(tmp_path_factory.mktemp("probe")).tach("--engine", "wp-async")
+    if "engine wp-async (" in refused.err:
+        pytest.skip(refused.err)
 
 
 def verified(project: Project, passed: int, *words: str) -> Report:
@@ -256,8 +267,8 @@ def test_a_thousand_rewinds_of_one_worker(project: Project) -> None:
     )
     report = project.json("--engine", "wp-async", "-n", "1", "--strict-isolation").expect(0, passed=1100)
     assert report.data["metrics"]["respawns"] == 0
-    early, late = (project / "measured").read_text().splitlines()
-    assert early == late
+    early, late = ([int(n) for n in line.split()] for line in (project / "measured").read_text().splitlines())
+    assert late == pytest.approx(early, rel=0.01)
 
 
 def test_what_cannot_be_undone_has_a_note_and_harms_nobody(project: Project) -> None:
