@@ -173,6 +173,7 @@ REPORT_STRICT: int
 
 DONE_KEPT: int
 DONE_SHOULD_STOP: int
+DONE_CONDEMNED: int
 DONE_HELD: int
 
 # --- the snapshot engine, zygote/rewinder.h ---------------------------------------------------------------------------
@@ -209,6 +210,9 @@ def snapshot_refusal() -> str:
 
 def snapshot_check() -> str:
     """What is in the way of a rewind to the top layer; "" if nothing is."""
+
+def snapshot_same_descriptors() -> bool:
+    """Whether the same files are open as when the top layer was pushed; False if that cannot be told."""
 
 def snapshot_rewind(position: int, flags: int, /) -> None:
     """Go back to the top layer; returns only if that is impossible."""

@@ -76,7 +76,8 @@ enum class Kind : std::uint16_t {
     kWarning = 99,   // item or kNoItem; [pickle]
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
-    kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line]
+    kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line,
+                  // of a rewind what it did (RewindReport of supervisor/rewind_metrics.h)]
     kCrashed = 103,  // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
     kExit = 104,  // item, a: 1 KeyboardInterrupt, 2 pytest.exit, 3 internal error; [pickle]: the session must end with
                   // this item
@@ -116,6 +117,7 @@ enum ReportFlags : std::uint32_t {
 enum DoneFlags : std::uint32_t {
     kDoneKept = 1U << 0,        // a wide fixture was set up during the test: the rest of its scope runs shared
     kDoneShouldStop = 1U << 1,  // extras carry shouldstop or shouldfail
+    kDoneCondemned = 1U << 3,   // the process could not be rewound after it, the note says why
     kDoneHeld = 1U << 2,        // a layer is popped next and may add a kAmend; a second kDone without this flag follows
 };
 

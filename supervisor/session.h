@@ -29,6 +29,7 @@
 #include "supervisor/peer.h"
 #include "supervisor/printer.h"
 #include "supervisor/results.h"
+#include "supervisor/rewind_metrics.h"
 #include "supervisor/schedule.h"
 #include "supervisor/second_opinion.h"
 #include "supervisor/settings.h"
@@ -260,6 +261,7 @@ class Session {
     std::set<std::uint32_t> noted_;  // order-dependent, polluted or flaky: the summary shows their notes
     std::uint32_t unconfirmed_ = 0;
     std::uint32_t differences_ = 0;  // of --verify-snapshots
+    RewindMetrics rewind_metrics_;
 
     std::string python_version_;
     std::string python_executable_;

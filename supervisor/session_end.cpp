@@ -95,6 +95,8 @@ std::vector<std::string> Session::summary_lines() const {
     std::vector<std::string> lines;
     lines.push_back(fmt::format("seed {}, {} worker{}, engine {}, modes: {}", plan_.seed, workers_,
                                 workers_ == 1 ? "" : "s", word(settings_.engine.value), used.empty() ? "none" : used));
+    if (const std::string rewinds = rewind_metrics_.line(); verbosity_ > 0 && !rewinds.empty())
+        lines.push_back(rewinds);
     if (differences_ > 0) lines.push_back(fmt::format("{} differences found by --verify-snapshots", differences_));
     if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);
     std::vector<std::string> live;

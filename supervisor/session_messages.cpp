@@ -300,6 +300,11 @@ void Session::item_done(Id, Message message) {
     Item& item = items_[index];
     ItemResult& result = results_.at(index);
     result.add_done(message);
+    if (const auto rewind = RewindReport::parse(message.string(3))) {
+        rewind_metrics_.add(message.head.t1, *rewind);
+        result.dirty_pages = static_cast<std::uint64_t>(std::max<std::int64_t>(0, rewind->dirty_pages));
+    }
+    if ((message.head.b & shm::kDoneCondemned) != 0) rewind_metrics_.condemned();
     const bool held = (message.head.b & shm::kDoneHeld) != 0;
     if ((message.head.b & shm::kDoneKept) != 0 && memory_) {
         const std::string file = results_.nodeid(index).substr(0, results_.nodeid(index).find("::"));

@@ -237,6 +237,11 @@ bool KernelState::is_same(const Descriptor& descriptor) const {
            status.st_ino == descriptor.inode;
 }
 
+bool KernelState::has_same_descriptors() const {
+    return open_count_ >= 0 && count_descriptors() == open_count_ &&
+           std::all_of(descriptors_.begin(), descriptors_.end(), [this](const Descriptor& d) { return is_same(d); });
+}
+
 // --- restore --------------------------------------------------------------------------------------------------------
 
 Refusal KernelState::restore() {

@@ -47,6 +47,8 @@ class KernelState {
 
     [[nodiscard]] Refusal record();
     [[nodiscard]] Refusal check();
+    // Whether the same files are open as at record(). Cheaper than check(), and of no consequence.
+    [[nodiscard]] bool has_same_descriptors() const;
     // Only after check(), whose readings it uses. A refusal leaves the process in pieces: it must end.
     [[nodiscard]] Refusal restore();
 

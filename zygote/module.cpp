@@ -465,6 +465,7 @@ constexpr Constant kConstants[] = {
     {"REPORT_STRICT", tach::shm::kReportStrict},
     {"DONE_KEPT", tach::shm::kDoneKept},
     {"DONE_SHOULD_STOP", tach::shm::kDoneShouldStop},
+    {"DONE_CONDEMNED", tach::shm::kDoneCondemned},
     {"DONE_HELD", tach::shm::kDoneHeld},
 };
 

@@ -203,6 +203,10 @@ Refusal Rewinder::check() {
     return state_->refusal;
 }
 
+bool Rewinder::has_same_descriptors() const {
+    return state_->layers.back().kernel.has_same_descriptors();
+}
+
 void Rewinder::rewind(const Passage& passage) {
     const SignalBlock block;
     state_->passage = passage;

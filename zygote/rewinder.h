@@ -40,6 +40,9 @@ class Rewinder {
     // What is in the way of a rewind to the top layer now.
     [[nodiscard]] Refusal check();
 
+    // Whether the same files are open as when the top layer was pushed.
+    [[nodiscard]] bool has_same_descriptors() const;
+
     // Does not return if the layer could be restored: push() does. Otherwise the process goes on as it is, and
     // refusal() says what is in the way.
     void rewind(const Passage& passage);

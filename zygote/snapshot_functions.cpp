@@ -114,6 +114,11 @@ PyObject* snapshot_check(PyObject*, PyObject*) {
     return text_of(engine->check());
 }
 
+PyObject* snapshot_same_descriptors(PyObject*, PyObject*) {
+    if (!is_open()) return nullptr;
+    return PyBool_FromLong(engine->has_same_descriptors() ? 1 : 0);
+}
+
 PyObject* snapshot_rewind(PyObject*, PyObject* args) {
     unsigned long long position = 0;  // NOLINT(google-runtime-int): PyArg_ParseTuple's "K"
     unsigned int flags = 0;
@@ -139,6 +144,7 @@ PyMethodDef functions[] = {
     {"snapshot_passage", snapshot_passage, METH_NOARGS, nullptr},
     {"snapshot_refusal", snapshot_refusal, METH_NOARGS, nullptr},
     {"snapshot_check", snapshot_check, METH_NOARGS, nullptr},
+    {"snapshot_same_descriptors", snapshot_same_descriptors, METH_NOARGS, nullptr},
     {"snapshot_rewind", snapshot_rewind, METH_VARARGS, nullptr},
     {"snapshot_drop", snapshot_drop, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

@@ -40,6 +40,7 @@ class Verdict(NamedTuple):
     status: int = 0  # wait status of the process, if there was one
     reset_ns: int = 0  # end of the last phase up to now
     condemned: str = ""  # why its process could not be rewound
+    rewind: tuple[int, ...] = ()  # what the rewind did, see native.snapshot_passage
 
 
 class Steps(NamedTuple):
@@ -293,7 +294,7 @@ class SnapshotEngine:
             return why
 
         def leave() -> None:
-            flush_buffers()
+            flush_buffers(same_files=native.snapshot_same_descriptors())
             native.snapshot_rewind(position, int(verdict.interrupted))
 
         callbacks.run_new(leave)
@@ -301,5 +302,6 @@ class SnapshotEngine:
 
     @staticmethod
     def _verdict() -> Verdict:
+        passage = native.snapshot_passage()
         reset_ns = max(0, native.monotonic_ns() - native.ended_ns())
-        return Verdict(interrupted=bool(native.snapshot_passage()[1]), reset_ns=reset_ns)
+        return Verdict(interrupted=bool(passage[1]), reset_ns=reset_ns, rewind=passage[2:])

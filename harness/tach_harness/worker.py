@@ -511,10 +511,12 @@ class Worker:
         send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings)
 
     def _send_done(self, index: int, mode: int, verdict: Verdict) -> None:
-        strings: tuple[bytes, ...] = ()
+        note, flags = b"", 0
         if verdict.condemned:
-            strings = (b"", text(f"{verdict.condemned}: its process is replaced"))
-        send(native.KIND_DONE, index, a=mode, t1=verdict.reset_ns, strings=strings)
+            note, flags = text(f"{verdict.condemned}: its process is replaced"), native.DONE_CONDEMNED
+        rewind = struct.pack("<9q", *verdict.rewind) if verdict.rewind else b""
+        strings = (b"", note, b"", rewind) if rewind or note else ()
+        send(native.KIND_DONE, index, a=mode, b=flags, t1=verdict.reset_ns, strings=strings)
 
     def _wide_state(self) -> tuple[list[Any], dict[Any, int]]:
         cached = [definition.cached_result for definition in self.plan.wide_definitions]
