@@ -131,12 +131,14 @@ Refusal KernelState::record_descriptors() {
             if (capture || read_only) descriptor.offset = ::lseek(descriptor.fd, 0, SEEK_CUR);
             if (capture) descriptor.size = status.st_size;
         }
+        // A duplicate of one end of a conversation would keep the other end from seeing it closed.
+        if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) continue;
         descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, kLowestOwnDescriptor);
         if (descriptor.copy >= 0) ours_.push_back(descriptor.copy);
     }
     std::sort(ours_.begin(), ours_.end());
-    can_compare_files_ =
-        !descriptors_.empty() && ::fcntl(descriptors_.front().fd, kDupFdQuery, descriptors_.front().copy) == 1;
+    const auto copied = std::find_if(descriptors_.begin(), descriptors_.end(), [](const auto& d) { return d.copy >= 0; });
+    can_compare_files_ = copied != descriptors_.end() && ::fcntl(copied->fd, kDupFdQuery, copied->copy) == 1;
     open_count_ = count_descriptors();
     return {};
 }

@@ -270,6 +270,20 @@ TEST_CASE("the kernel's state of the process is restored") {
                   },
                   [&] { return is_null(golden); }) == kOk);
     }
+    SECTION("the engine does not keep a pipe open") {
+        std::array<int, 2> ends{};
+        REQUIRE(::pipe(ends.data()) == 0);
+        const pid_t child = fork_child([&] {
+            auto created = Rewinder::create();
+            if (!created || (*created)->push() != Rewinder::Return::kPushed) return kUnavailable;
+            ::close(ends[1]);
+            char byte = 0;
+            return ::read(ends[0], &byte, 1) == 0 ? kOk : 5;
+        });
+        ::close(ends[0]);
+        ::close(ends[1]);
+        CHECK(end_of(child) == kOk);
+    }
     SECTION("offsets") {
         const int file = ::open("/proc/self/exe", O_RDONLY);
         ::lseek(file, 100, SEEK_SET);
