@@ -137,7 +137,8 @@ Refusal KernelState::record_descriptors() {
         if (descriptor.copy >= 0) ours_.push_back(descriptor.copy);
     }
     std::sort(ours_.begin(), ours_.end());
-    const auto copied = std::find_if(descriptors_.begin(), descriptors_.end(), [](const auto& d) { return d.copy >= 0; });
+    const auto copied =
+        std::find_if(descriptors_.begin(), descriptors_.end(), [](const auto& d) { return d.copy >= 0; });
     can_compare_files_ = copied != descriptors_.end() && ::fcntl(copied->fd, kDupFdQuery, copied->copy) == 1;
     open_count_ = count_descriptors();
     return {};

@@ -159,8 +159,6 @@ class SignalBlock {
 }  // namespace
 
 base::Result<Rewinder*> Rewinder::create(OracleNote* note) {
-    // A huge page that was written would have to be copied back whole.
-    ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     auto tracker = base::WriteTracker::create(kLowestOwnDescriptor);
     if (!tracker) return base::fail(tracker.error());
     auto maps = open_high("/proc/self/maps");

@@ -229,6 +229,8 @@ Refusal Snapshot::add_region(const MappedRange& map, std::pmr::vector<Region>& r
             return refuse("a mapping cannot be watched", map.range.begin, watched.error().code);
         }
         region.watched = watched.has_value();
+        // A huge page that was written would have to be copied back whole.
+        ::madvise(pointer_to(map.range.begin), map.range.size(), MADV_NOHUGEPAGE);  // EINVAL where the kernel has none
         // It may have been known to a layer that was dropped since, which protected it.
         if (region.watched) {
             if (auto done = tracker_.unprotect(map.range); !done) {
