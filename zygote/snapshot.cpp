@@ -155,20 +155,26 @@ Refusal Snapshot::read_sizes(Sizes& sizes) {
 // --- push -----------------------------------------------------------------------------------------------------------
 
 Refusal Snapshot::push() try {
+    layers_.emplace_back(&memory_);
+    const Refusal refusal = capture(layers_.back());
+    if (refusal) drop();
+    return refusal;
+} catch (const std::bad_alloc&) {
+    drop();
+    return refuse("no memory for the image", 0, ENOMEM);
+}
+
+Refusal Snapshot::capture(Layer& layer) {
     if (Refusal refusal = read_map()) return refusal;
-    Layer layer(&memory_);
     if (Refusal refusal = adopt_map(layer)) return refusal;
     if (Refusal refusal = take_changes(layer)) return refusal;
     if (Refusal refusal = protect_all()) return refusal;
-    layer.heap_end = heap_end_now();
-    layers_.push_back(std::move(layer));
     carried_.clear();
     cold_.reserve(kMostColdRanges + 1);
     exact_ = true;
     rewinds_ = 0;
-    return read_sizes(layers_.back().sizes);
-} catch (const std::bad_alloc&) {
-    return refuse("no memory for the image", 0, ENOMEM);
+    layer.heap_end = heap_end_now();
+    return read_sizes(layer.sizes);
 }
 
 // Makes regions_ what the map is now. What is new is watched.
@@ -221,7 +227,7 @@ Refusal Snapshot::add_pieces(const MappedRange& map, std::pmr::vector<Region>& r
 }
 
 Refusal Snapshot::add_region(const MappedRange& map, std::pmr::vector<Region>& regions) {
-    Region region{.map = map, .born = layers_.size()};
+    Region region{.map = map, .born = layers_.size() - 1};
     if (map.is_private()) {
         const auto watched = tracker_.watch(map.range);
         // MAP_DROPPABLE memory cannot be watched, and must not be rewound: what lies there is meant to be lost.
@@ -309,7 +315,6 @@ Refusal Snapshot::protect_all() {
 
 void Snapshot::drop() {
     Layer& top = layers_.back();
-    carried_.clear();
     // The layer's own regions first: what is only in them has no place below.
     for (const Undo& undo : top.undo) {
         Region& region = *region_at_or_after(undo.page);

@@ -112,6 +112,7 @@ class Snapshot {
 
     enum class Order { kKept, kMapChanged };
 
+    [[nodiscard]] Refusal capture(Layer& layer);
     [[nodiscard]] Refusal read_map();
     [[nodiscard]] Refusal read_sizes(Sizes& sizes);
     [[nodiscard]] Refusal adopt_map(Layer& layer);
