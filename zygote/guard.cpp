@@ -173,6 +173,10 @@ void Guard::mark_standard_streams() {
     }
 }
 
+bool Guard::is_standard_stream(const struct stat& status) {
+    return standard_streams.contains({status.st_dev, status.st_ino});
+}
+
 std::vector<WritableFile> Guard::writable_files() {
     const auto fds = numbers_in("/proc/self/fd");
     if (!fds) return {WritableFile{}};
@@ -181,7 +185,7 @@ std::vector<WritableFile> Guard::writable_files() {
         struct stat status {};
         if (fd <= STDERR_FILENO || ::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) continue;
         if ((::fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) continue;
-        if (standard_streams.contains({status.st_dev, status.st_ino})) continue;
+        if (is_standard_stream(status)) continue;
         if (!link_of(fd).starts_with("/memfd:tach-")) files.push_back({fd, status.st_dev, status.st_ino});
     }
     return files;

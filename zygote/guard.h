@@ -45,6 +45,7 @@ class Guard {
     // unknown.
     [[nodiscard]] static std::vector<WritableFile> writable_files();
     static void mark_standard_streams();
+    [[nodiscard]] static bool is_standard_stream(const struct stat& status);
 
     // Offsets of read-only regular files. Writable ones are left alone: a log must go on where the last test ended.
     void save_offsets();

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "zygote/descriptors.h"
+#include "zygote/guard.h"
 
 namespace tach::zygote {
 namespace {
@@ -50,6 +51,12 @@ bool is_capture_file(int fd) {
     const ssize_t length = ::readlink(path.data(), target.data(), target.size());
     const auto wanted = static_cast<ssize_t>(std::strlen(kCaptureName));
     return length >= wanted && std::memcmp(target.data(), kCaptureName, static_cast<std::size_t>(wanted)) == 0;
+}
+
+// A duplicate of one end of a conversation of the suite's own would keep the other end from seeing it closed.
+bool is_conversation(int fd, const struct stat& status) {
+    if (!S_ISFIFO(status.st_mode) && !S_ISSOCK(status.st_mode)) return false;
+    return fd < kLowestHarnessDescriptor && !Guard::is_standard_stream(status);
 }
 
 }  // namespace
@@ -131,8 +138,7 @@ Refusal KernelState::record_descriptors() {
             if (capture || read_only) descriptor.offset = ::lseek(descriptor.fd, 0, SEEK_CUR);
             if (capture) descriptor.size = status.st_size;
         }
-        // A duplicate of one end of a conversation would keep the other end from seeing it closed.
-        if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) continue;
+        if (is_conversation(descriptor.fd, status)) continue;
         descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, kLowestOwnDescriptor);
         if (descriptor.copy >= 0) ours_.push_back(descriptor.copy);
     }

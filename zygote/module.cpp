@@ -22,6 +22,7 @@
 #include "base/pidfd.h"
 #include "base/unique_fd.h"
 #include "shm/channel.h"
+#include "zygote/descriptors.h"
 #include "zygote/guard.h"
 #include "zygote/rewinder.h"
 #include "zygote/snapshot_functions.h"
@@ -33,9 +34,6 @@ using tach::base::UniqueFd;
 using tach::shm::Channel;
 using tach::shm::ChannelFds;
 using tach::shm::MessageHead;
-
-// Lowest number of descriptors of ours, out of the way of tests that look at the numbers they get.
-constexpr int kHighDescriptor = 200;
 
 struct Line {
     Channel channel;
@@ -77,7 +75,7 @@ PyObject* attach(PyObject*, PyObject* args) {
     line.reset();
     ChannelFds fds{UniqueFd(segment), UniqueFd(wake_supervisor), UniqueFd(wake_process)};
     UniqueFd owned(socket);
-    auto high = owned.duplicate(kHighDescriptor);
+    auto high = owned.duplicate(tach::zygote::kLowestHarnessDescriptor);
     if (!high) return raise(high.error());
     auto channel = Channel::attach(std::move(fds), tach::shm::Side::kProcess);
     if (!channel) return raise(channel.error());
@@ -292,7 +290,7 @@ PyObject* raise_descriptor(PyObject*, PyObject* args) {
     int fd = -1;
     if (PyArg_ParseTuple(args, "i", &fd) == 0) return nullptr;
     const UniqueFd low(fd);
-    auto high = low.duplicate(kHighDescriptor);
+    auto high = low.duplicate(tach::zygote::kLowestHarnessDescriptor);
     if (!high) return raise(high.error());
     return PyLong_FromLong(high->release());
 }
