@@ -46,6 +46,9 @@ def begin(item: int, mode: int, /) -> None:
 def end() -> None:
     """No item runs any more."""
 
+def mark_end() -> None:
+    """The item is through, but a death that comes now is still its own: `end` follows."""
+
 def set_phase(phase: int, /) -> None:
     """What the running item is at, a PHASE_*."""
 
@@ -65,6 +68,9 @@ def may_run(item: int, /) -> bool:
 
 def keep() -> None:
     """This process takes the place of the one that waits for it."""
+
+def keep_all() -> None:
+    """The same towards all ancestors on this channel: the worker is done."""
 
 def kept_by(pid: int, /) -> bool:
     """Whether that process has called `keep`."""

@@ -40,13 +40,16 @@ static_assert(offsetof(RunRecord, started_ns) == 8 && offsetof(RunRecord, serial
 // What the forked process of a test or a layer leaves for its parent.
 struct Verdict {
     std::atomic<std::int32_t> done_pid;      // the last process that reported everything and then ended on purpose
-    std::atomic<std::int32_t> kept_pid;      // the last one whose state was committed: it takes its parent's place
+    std::atomic<std::int32_t> kept_pid;      // the last one whose state was committed: it takes its parent's place; or
+                                             // kAllKept: that of all its ancestors on this channel
     std::atomic<std::uint32_t> interrupted;  // of done_pid; 1: the session must end
     std::uint32_t reserved;
     std::atomic<std::int64_t> ended_ns;  // CLOCK_MONOTONIC: end of the last test's last phase
 };
 static_assert(sizeof(Verdict) == 24 && std::is_standard_layout_v<Verdict> && offsetof(Verdict, ended_ns) == 16);
 static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<std::int32_t>::is_always_lock_free);
+
+inline constexpr std::int32_t kAllKept = -1;
 
 // What the supervisor wants a worker to know between two items, without a message that a layer's process could take
 // from under the worker that forked it. Written by the supervisor, read by the process.

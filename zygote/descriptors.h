@@ -5,7 +5,8 @@
 
 namespace tach::zygote {
 
-// From here on, of the harness: its Unix socket and what it moves out of the way of tests that look at the numbers they get.
+// From here on, of the harness: its Unix socket and what it moves out of the way of tests that look at the numbers they
+// get.
 inline constexpr int kLowestHarnessDescriptor = 200;
 
 // From here on, of the snapshot engine: above what tests look at and what the channel has (shm/channel.cpp), below the

@@ -129,6 +129,7 @@ Refusal KernelState::record_descriptors() {
     for (Descriptor& descriptor : descriptors_) {
         struct stat status {};
         if (::fstat(descriptor.fd, &status) != 0) return refuse("a descriptor cannot be read", 0, errno);
+        descriptor.inherited = (::fcntl(descriptor.fd, F_GETFD) & FD_CLOEXEC) == 0;
         descriptor.device = status.st_dev;
         descriptor.inode = status.st_ino;
         if (S_ISREG(status.st_mode)) {
@@ -189,8 +190,9 @@ Refusal KernelState::check() {
     if (Refusal refusal = check_children()) return refusal;
     read(now_);
     if (Refusal refusal = check_settings()) return refusal;
-    for (const Descriptor& descriptor : descriptors_) {
-        if (descriptor.copy < 0 && !is_same(descriptor)) {
+    for (Descriptor& descriptor : descriptors_) {
+        descriptor.lost = !is_same(descriptor);
+        if (descriptor.lost && ::fcntl(descriptor.copy, F_GETFD) < 0) {
             return refuse("a descriptor was closed or replaced", static_cast<std::uint64_t>(descriptor.fd));
         }
     }
@@ -319,12 +321,11 @@ Refusal KernelState::restore_settings() {
 Refusal KernelState::restore_descriptors() {
     bool replaced = false;
     for (const Descriptor& descriptor : descriptors_) {
-        if (!is_same(descriptor)) {
+        if (descriptor.lost) {
             replaced = true;
-            if (descriptor.copy < 0 || ::dup3(descriptor.copy, descriptor.fd, O_CLOEXEC) < 0) {
+            if (::dup3(descriptor.copy, descriptor.fd, descriptor.inherited ? 0 : O_CLOEXEC) < 0) {
                 return refuse("a descriptor cannot be restored", static_cast<std::uint64_t>(descriptor.fd), errno);
             }
-            if (descriptor.fd <= STDERR_FILENO) ::dup2(descriptor.copy, descriptor.fd);  // these are inherited
         }
         if (descriptor.offset >= 0 && ::lseek(descriptor.fd, 0, SEEK_CUR) != descriptor.offset) {
             ::lseek(descriptor.fd, descriptor.offset, SEEK_SET);

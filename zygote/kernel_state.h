@@ -82,7 +82,9 @@ class KernelState {
 
     struct Descriptor {
         int fd = -1;
-        int copy = -1;  // of the same open file, or -1 if there is no room
+        int copy = -1;           // of the same open file, or -1 if there is none
+        bool inherited = false;  // by programs that are executed
+        bool lost = false;       // at the last check: closed, or another file
         dev_t device = 0;
         ino_t inode = 0;
         off_t offset = -1;  // -1: it has none

@@ -220,6 +220,12 @@ PyObject* end(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
+PyObject* mark_end(PyObject*, PyObject*) {
+    if (!attached()) return nullptr;
+    line->channel.verdict().ended_ns.store(tach::base::monotonic_ns(), std::memory_order_relaxed);
+    Py_RETURN_NONE;
+}
+
 PyObject* set_phase(PyObject*, PyObject* args) {
     unsigned int phase = 0;
     if (PyArg_ParseTuple(args, "I", &phase) == 0 || !attached()) return nullptr;
@@ -248,10 +254,17 @@ PyObject* keep(PyObject*, PyObject*) {
     Py_RETURN_NONE;
 }
 
+PyObject* keep_all(PyObject*, PyObject*) {
+    if (!attached()) return nullptr;
+    line->channel.verdict().kept_pid.store(tach::shm::kAllKept, std::memory_order_relaxed);
+    Py_RETURN_NONE;
+}
+
 PyObject* kept_by(PyObject*, PyObject* args) {
     int pid = 0;
     if (PyArg_ParseTuple(args, "i", &pid) == 0 || !attached()) return nullptr;
-    return PyBool_FromLong(line->channel.verdict().kept_pid.load(std::memory_order_relaxed) == pid ? 1 : 0);
+    const int kept = line->channel.verdict().kept_pid.load(std::memory_order_relaxed);
+    return PyBool_FromLong(kept == pid || kept == tach::shm::kAllKept ? 1 : 0);
 }
 
 PyObject* leave_verdict(PyObject*, PyObject* args) {
@@ -359,11 +372,13 @@ PyMethodDef methods[] = {
     {"die_with_parent", die_with_parent, METH_VARARGS, nullptr},
     {"begin", begin, METH_VARARGS, nullptr},
     {"end", end, METH_NOARGS, nullptr},
+    {"mark_end", mark_end, METH_NOARGS, nullptr},
     {"set_phase", set_phase, METH_VARARGS, nullptr},
     {"current_item", current_item, METH_NOARGS, nullptr},
     {"began_ns", began_ns, METH_NOARGS, nullptr},
     {"ended_ns", ended_ns, METH_NOARGS, nullptr},
     {"keep", keep, METH_NOARGS, nullptr},
+    {"keep_all", keep_all, METH_NOARGS, nullptr},
     {"kept_by", kept_by, METH_VARARGS, nullptr},
     {"leave_verdict", leave_verdict, METH_VARARGS, nullptr},
     {"take_verdict", take_verdict, METH_VARARGS, nullptr},

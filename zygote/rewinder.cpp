@@ -7,6 +7,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <deque>
 #include <new>
@@ -91,8 +92,12 @@ void show_oracle(const State& state, OracleNote::Event event) {
 void push_on_own_stack() {
     State& state = *entering;
     State::Layer& layer = state.layers.back();
-    state.refusal = layer.kernel.record();
-    if (!state.refusal) state.refusal = state.snapshot.push();
+    try {
+        state.refusal = layer.kernel.record();
+        if (!state.refusal) state.refusal = state.snapshot.push();
+    } catch (const std::bad_alloc&) {
+        state.refusal = {"no memory for the image", 0, ENOMEM};
+    }
     state.failed = static_cast<bool>(state.refusal);
     if (!state.failed) show_oracle(state, OracleNote::Event::kPushed);
     ::setcontext(&layer.context);

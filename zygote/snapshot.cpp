@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -154,14 +155,17 @@ Refusal Snapshot::read_sizes(Sizes& sizes) {
 
 // --- push -----------------------------------------------------------------------------------------------------------
 
-Refusal Snapshot::push() try {
-    layers_.emplace_back(&memory_);
-    const Refusal refusal = capture(layers_.back());
-    if (refusal) drop();
+Refusal Snapshot::push() {
+    const std::size_t below = layers_.size();
+    Refusal refusal;
+    try {
+        layers_.emplace_back(&memory_);
+        refusal = capture(layers_.back());
+    } catch (const std::bad_alloc&) {
+        refusal = refuse("no memory for the image", 0, ENOMEM);
+    }
+    if (refusal && layers_.size() > below) drop();
     return refusal;
-} catch (const std::bad_alloc&) {
-    drop();
-    return refuse("no memory for the image", 0, ENOMEM);
 }
 
 Refusal Snapshot::capture(Layer& layer) {
@@ -261,14 +265,31 @@ Refusal Snapshot::take_changes(Layer& layer) {
         return Refusal{};
     };
     if (Refusal refusal = for_each_change(base::kPageOfFile, order, take)) return refusal;
-    if (order == Order::kMapChanged) return refuse("memory mappings changed while they were captured", 0);
+    if (order == Order::kMapChanged) {
+        // Something was unmapped since the last push, and mapped again in its place.
+        if (Refusal refusal = watch_again()) return refusal;
+        order = Order::kKept;
+        if (Refusal refusal = for_each_change(base::kPageOfFile, order, take)) return refusal;
+        if (order == Order::kMapChanged) return refuse("memory mappings cannot be captured", 0);
+    }
     for (const Address page : carried_) {
         // What the scan has found as well has been taken already, and is what it was then.
         Region* const region = region_at_or_after(page);
-        if (region == regions_.data() + regions_.size() || !region->map.range.contains(page)) continue;
+        const bool known = region != regions_.data() + regions_.size() && region->map.range.contains(page);
+        if (!known || !region->watched || !region->map.readable) continue;
         const std::byte* const source = region->sources[region->index(page)];
         if (source != nullptr && std::memcmp(source, pointer_to(page), kPageSize) == 0) continue;
         take_run(layer, *region, {page, page + kPageSize, base::kPagePresent});
+    }
+    return {};
+}
+
+Refusal Snapshot::watch_again() {
+    for (const Region& region : regions_) {
+        if (!region.watched) continue;
+        if (auto watched = tracker_.watch(region.map.range); !watched) {
+            return refuse("a mapping cannot be watched", region.map.range.begin, watched.error().code);
+        }
     }
     return {};
 }
@@ -283,14 +304,27 @@ void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
         std::byte* const before = region.sources[region.index(page)];
         if (plain && before == nullptr) continue;
         std::byte* copy = nullptr;
-        if (!plain && region.map.readable) {
-            copy = memory_.take_page();
-            std::memcpy(copy, pointer_to(page), kPageSize);
-            ++image_pages_;
-        }
+        if (!plain && region.map.readable) copy = copy_out(page, (run.categories & base::kPageSwapped) != 0);
         layer.undo.push_back({page, before});
         set_source(region, page, copy);
     }
+}
+
+// A swapped page may be one that cannot be read at all (MADV_GUARD_INSTALL, Linux 6.13): the kernel tells both alike.
+std::byte* Snapshot::copy_out(Address page, bool may_fault) {
+    std::byte* const copy = memory_.take_page();
+    if (may_fault) {
+        const iovec local{copy, kPageSize};
+        const iovec remote{pointer_to(page), kPageSize};
+        if (::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) != static_cast<ssize_t>(kPageSize)) {
+            memory_.give_back_page(copy);
+            return nullptr;
+        }
+    } else {
+        std::memcpy(copy, pointer_to(page), kPageSize);
+    }
+    ++image_pages_;
+    return copy;
 }
 
 void Snapshot::set_source(Region& region, Address page, std::byte* source) {
@@ -315,8 +349,10 @@ Refusal Snapshot::protect_all() {
 
 void Snapshot::drop() {
     Layer& top = layers_.back();
-    // The layer's own regions first: what is only in them has no place below.
-    for (const Undo& undo : top.undo) {
+    // The layer's own regions first: what is only in them has no place below. The last change first: a page may have
+    // been taken twice.
+    for (auto change = top.undo.rbegin(); change != top.undo.rend(); ++change) {
+        const Undo& undo = *change;
         Region& region = *region_at_or_after(undo.page);
         if (std::byte* const copy = region.sources[region.index(undo.page)]; copy != nullptr) {
             memory_.give_back_page(copy);
@@ -326,6 +362,7 @@ void Snapshot::drop() {
         carried_.push_back(undo.page);
     }
     if (top.regions_differ) {
+        map_in_doubt_ = true;  // a mapping may have been replaced by one that looks alike to a scan
         for (const Region& region : regions_) {
             if (region.born + 1 == layers_.size()) give_back_arrays(region);
         }
@@ -405,7 +442,7 @@ Refusal Snapshot::check() {
     if (!tracker_.is_open()) return refuse("it closed descriptors of tach", 0);
     Sizes sizes;
     if (Refusal refusal = read_sizes(sizes)) return refusal;
-    if (sizes == layers_.back().sizes) return {};
+    if (sizes == layers_.back().sizes && !map_in_doubt_) return {};
     dry_run_ = true;
     const Refusal refusal = repair_map(false);
     dry_run_ = false;
@@ -435,9 +472,10 @@ Refusal Snapshot::restore_all(RewindStats& stats) {
     Sizes sizes;
     if (Refusal refusal = read_sizes(sizes)) return refusal;
     Order order = Order::kKept;
-    if (sizes != wanted) {
-        if (Refusal refusal = repair_map(false)) return refusal;
+    if (sizes != wanted || map_in_doubt_) {
+        if (Refusal refusal = repair_map(map_in_doubt_)) return refusal;
         stats.repairs = 1;
+        map_in_doubt_ = false;
     }
     if (Refusal refusal = restore_changes(stats, order)) return refusal;
     if (order == Order::kMapChanged) {
@@ -477,6 +515,10 @@ Refusal Snapshot::restore_run(Region& region, const PageRun& run, RewindStats& s
         if (plain && source == nullptr) continue;
         if (source == nullptr && region.map.inode != 0) {
             if (Refusal refusal = restore_to_file(page, stats)) return refusal;
+            continue;
+        }
+        if (source == nullptr && (run.categories & base::kPageSwapped) != 0) {  // see copy_out
+            if (Refusal refusal = drop_page(page, stats)) return refusal;
             continue;
         }
         note_written(region, page);

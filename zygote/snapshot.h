@@ -119,6 +119,8 @@ class Snapshot {
     [[nodiscard]] Refusal add_pieces(const base::MappedRange& map, std::pmr::vector<Region>& regions, bool& differ);
     [[nodiscard]] Refusal add_region(const base::MappedRange& map, std::pmr::vector<Region>& regions);
     [[nodiscard]] Refusal take_changes(Layer& layer);
+    [[nodiscard]] Refusal watch_again();
+    [[nodiscard]] std::byte* copy_out(base::Address page, bool may_fault);
     void take_run(Layer& layer, Region& region, const base::PageRun& run);
     void set_source(Region& region, base::Address page, std::byte* source);
     [[nodiscard]] Refusal protect_all();
@@ -173,6 +175,7 @@ class Snapshot {
     std::size_t image_pages_ = 0;
     std::uint32_t exact_scans_ = 0;
     std::uint32_t rewinds_ = 0;  // of the top layer
+    bool map_in_doubt_ = false;  // since a layer was dropped that had other mappings
     bool exact_ = true;          // everything was protected at the last push or rewind: the next scan tells all
 };
 

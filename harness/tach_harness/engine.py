@@ -202,7 +202,10 @@ class SnapshotEngine:
     def __init__(self) -> None:
         self.mode = native.MODE_SNAPSHOT
         self._fork = ForkEngine()
-        self._forked = False  # this process is the copy of one that could not be captured
+        self._forked = False  # this process is the layer that `push` forked, since it could not be captured
+        self._copied = (
+            False  # this process is a test's, was kept and has taken the place of the one that it is a copy of
+        )
         self._layers: list[ExitCallbacks] = []
 
     @staticmethod
@@ -214,7 +217,7 @@ class SnapshotEngine:
         return why if why else SnapshotEngine()
 
     def push(self) -> Verdict | None:
-        if not self._forked:
+        if not self._forked and not self._copied:
             outcome = self._push()
             if outcome == native.SNAPSHOT_PUSHED:
                 return None
@@ -223,13 +226,13 @@ class SnapshotEngine:
                 return self._verdict()
         verdict = self._fork.push()
         if verdict is None:
-            self._forked = True
+            self._forked, self._copied = True, False
             self.mode = native.MODE_FORK
         return verdict
 
     def each(self, steps: Steps) -> int:
         """Run the tests; returns the position of the first that is not settled."""
-        if self._forked:
+        if self._forked or self._copied:
             return self._fork.each(steps)
         position = 0
         outcome = self._push()
@@ -260,6 +263,8 @@ class SnapshotEngine:
     def pop(self, verdict: Verdict) -> str:
         if self._forked:
             self._fork.pop(verdict)
+        if self._copied:
+            return "it is a copy of a process that could not be captured"
         why = self._rewind(0, verdict)
         self._drop()
         return why
@@ -277,11 +282,13 @@ class SnapshotEngine:
         self._layers.pop().close()
 
     def _each_forked(self, steps: Steps) -> int:
+        here = getpid()
         self.mode = native.MODE_FORK
-        try:
-            return self._fork.each(steps)
-        finally:
+        settled = self._fork.each(steps)
+        self._copied = getpid() != here
+        if not self._copied:
             self.mode = native.MODE_SNAPSHOT
+        return settled
 
     def _rewind(self, position: int, verdict: Verdict) -> str:
         """Leave the test; returns only if it left something that cannot be undone, with what that is."""

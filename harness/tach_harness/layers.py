@@ -84,8 +84,11 @@ def reaches_setup(item: pytest.Item) -> bool:
     state: Any = item.session._setupstate  # Any: a method of this one object is replaced
     reached: list[pytest.Item] = []
     state.setup = reached.append
-    with contextlib.suppress(BaseException):  # a skip or a failure: the test itself will report it
-        item.ihook.pytest_runtest_setup(item=item)
+    try:
+        with contextlib.suppress(BaseException):  # a skip or a failure: the test itself will report it
+            item.ihook.pytest_runtest_setup(item=item)
+    finally:  # should it turn out that it cannot be rewound
+        del state.setup
     return bool(reached)
 
 

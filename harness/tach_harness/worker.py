@@ -175,6 +175,8 @@ class Worker:
             os.environ["TACH_SECOND_OPINION"] = "1"  # for suites that must know that this is not the run itself
         self.plugin.entropy.judge()
         self._run(indices)
+        if self.spent and self.session._setupstate.stack:
+            self.retire = True  # session fixtures of its own: they are finalised when it is told to finish
         end = indices[-1] + 1
         send(native.KIND_RUN_DONE, end, a=int(self.retire), b=int(self.interrupted))
         if self.spent and not self.retire:
@@ -188,7 +190,7 @@ class Worker:
         if self.session._setupstate.stack:
             self._pop_layer(min(charged, len(self.session.items) - 1), None)
         send(native.KIND_RETIRED)
-        native.keep()  # whoever keeps this process is done as well
+        native.keep_all()  # whoever keeps this process is done as well
         ForkEngine().pop(Verdict())
 
     # --- runs ---------------------------------------------------------------------------------------------------
@@ -258,6 +260,7 @@ class Worker:
             self.interrupted = verdict.interrupted
             if not verdict.finished:
                 return self._report_crash(index, verdict)
+            native.end()
             if verdict.kept:
                 self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
             self.spent = verdict.condemned
@@ -372,6 +375,7 @@ class Worker:
         def settle(at: int, verdict: Verdict) -> int:
             self.interrupted = verdict.interrupted
             advance = 1 if verdict.finished else self._report_crash(row[at], verdict)
+            native.end()
             self.shared = self.shared or verdict.kept or bool(verdict.condemned)
             if verdict.finished and at + 1 < length:
                 self._send_done(row[at], self.engine.mode, verdict)
@@ -435,6 +439,7 @@ class Worker:
     def _probe(self, item: pytest.Item) -> bool:
         """Does the item's set-up get as far as its fixtures? Found out on a state that is thrown away."""
         verdict = self.engine.run(lambda: Verdict(interrupted=layers.reaches_setup(item)))
+        self.shared = self.shared or bool(verdict.condemned)
         return verdict.finished and verdict.interrupted
 
     def _pop_layer(self, index: int, nextitem: Any) -> None:
@@ -477,7 +482,10 @@ class Worker:
         late = self._late(before) if before is not None and not interrupted else []
         flags = native.DONE_HELD if (held or rewinding) else 0
         self._send_extras(index, mode, flags, late, started)
-        native.end()
+        if mode == native.MODE_SNAPSHOT:
+            native.mark_end()
+        else:
+            native.end()
         return Verdict(kept=bool(late), interrupted=interrupted)
 
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:
