@@ -1,6 +1,7 @@
 #include "zygote/kernel_state.h"
 
 #include <dirent.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -51,6 +52,16 @@ bool is_capture_file(int fd) {
     const ssize_t length = ::readlink(path.data(), target.data(), target.size());
     const auto wanted = static_cast<ssize_t>(std::strlen(kCaptureName));
     return length >= wanted && std::memcmp(target.data(), kCaptureName, static_cast<std::size_t>(wanted)) == 0;
+}
+
+// In force for this thread, see capget(2); to be root is not enough in a container.
+bool has_capability(int capability) {
+    __user_cap_header_struct header{};
+    header.version = _LINUX_CAPABILITY_VERSION_3;
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
+    if (::syscall(SYS_capget, &header, data.data()) != 0) return false;
+    return (data[CAP_TO_INDEX(static_cast<unsigned>(capability))].effective &
+            CAP_TO_MASK(static_cast<unsigned>(capability))) != 0;
 }
 
 // A duplicate of one end of a conversation of the suite's own would keep the other end from seeing it closed.
@@ -230,12 +241,11 @@ Refusal KernelState::check_settings() const {
         return refuse("it changed an interval timer");
     }
     for (std::size_t i = 0; i < now.limits.size(); ++i) {
-        // Only a privileged process can raise a hard limit again.
-        if (now.limits[i].rlim_max < settings_.limits[i].rlim_max && ::geteuid() != 0) {
+        if (now.limits[i].rlim_max < settings_.limits[i].rlim_max && !has_capability(CAP_SYS_RESOURCE)) {
             return refuse("it lowered a hard resource limit", i);
         }
     }
-    if (now.nice < settings_.nice && ::geteuid() != 0) return refuse("it raised the nice value");
+    if (now.nice < settings_.nice && !has_capability(CAP_SYS_NICE)) return refuse("it raised the nice value");
     return {};
 }
 

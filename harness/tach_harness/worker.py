@@ -175,7 +175,7 @@ class Worker:
             os.environ["TACH_SECOND_OPINION"] = "1"  # for suites that must know that this is not the run itself
         self.plugin.entropy.judge()
         self._run(indices)
-        if self.spent and self.session._setupstate.stack:
+        if self.spent and self.plan.split_wide:
             self.retire = True  # session fixtures of its own: they are finalised when it is told to finish
         end = indices[-1] + 1
         send(native.KIND_RUN_DONE, end, a=int(self.retire), b=int(self.interrupted))

@@ -134,7 +134,7 @@ STATES = {
 
 
 # What condemns a process that is rewound: under a wide fixture, the next test runs in it as pytest would run it.
-CONDEMNING = {"threads", "children"}
+CONDEMNING = {"threads", "children", "resource limits"}  # the last without CAP_SYS_RESOURCE
 
 
 @pytest.mark.parametrize("under", ["alone", "wide"])
