@@ -24,7 +24,7 @@ namespace {
 // include/uapi/linux/fcntl.h, Linux 6.10: F_LINUX_SPECIFIC_BASE + 3
 constexpr int kDupFdQuery = 1024 + 3;
 // A thread that was joined may still be on its way out of the kernel, or even (Python's threads) of the C library.
-constexpr std::int64_t kThreadGraceNs = 20 * base::kNsPerMs;
+constexpr std::int64_t kThreadGraceNs = 100 * base::kNsPerMs;
 constexpr std::int64_t kThreadPollNs = 50'000;
 // pytest's capture files, made by process.py
 constexpr const char* kCaptureName = "/memfd:tach-capture";
