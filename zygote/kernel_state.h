@@ -1,12 +1,12 @@
 #pragma once
 
 // The guard of the snapshot engine: the state of this process that lives in the kernel. record() at a push; at every
-// rewind check() tells whether what was left behind can be put back, changing nothing, and then restore() puts it back:
+// rewind check() tells whether what was left behind can be put back, and then restore() puts it back:
 //
 //   put back   descriptors (leaked ones closed, closed or replaced ones from duplicates), offsets of files that
 //              are open for reading only, offsets and sizes of pytest's capture files, signal dispositions, alternate
 //              stack, interval timers, working directory, umask, resource limits, process group, nice value, affinity;
-//              pending signals are drained; ended children are reaped
+//              pending signals are drained; ended children are reaped (by check() already)
 //   refused    threads, running children, credentials, session, no_new_privs, seccomp, and what could
 //              not be put back
 //

@@ -229,12 +229,4 @@ const Refusal& Rewinder::refusal() const {
     return state_->refusal;
 }
 
-std::size_t Rewinder::layers() const {
-    return state_->layers.size();
-}
-
-const Snapshot& Rewinder::snapshot() const {
-    return state_->snapshot;
-}
-
 }  // namespace tach::zygote

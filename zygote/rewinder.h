@@ -52,8 +52,6 @@ class Rewinder {
 
     [[nodiscard]] const Passage& passage() const;
     [[nodiscard]] const Refusal& refusal() const;
-    [[nodiscard]] std::size_t layers() const;
-    [[nodiscard]] const Snapshot& snapshot() const;
 
     struct State;
 

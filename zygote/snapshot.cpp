@@ -85,7 +85,15 @@ Address heap_end_now() {
 // Whether both are mappings of the same thing, at whatever length.
 bool same_origin(const MappedRange& a, const MappedRange& b) {
     if (a.shared != b.shared || a.inode != b.inode || a.device != b.device) return false;
+    if ((a.kind == MappedRange::Kind::kKernel) != (b.kind == MappedRange::Kind::kKernel)) return false;
     return a.inode == 0 || a.offset - a.range.begin == b.offset - b.range.begin;
+}
+
+MappedRange part_of(const MappedRange& map, AddressRange range) {
+    MappedRange part = map;
+    part.range = range;
+    if (map.inode != 0) part.offset += range.begin - map.range.begin;
+    return part;
 }
 
 }  // namespace
@@ -96,8 +104,7 @@ std::size_t Snapshot::Region::block(Address page) const {
 
 Snapshot::Region Snapshot::Region::part(AddressRange range) const {
     Region result = *this;
-    result.map.range = range;
-    if (map.inode != 0) result.map.offset += range.begin - map.range.begin;
+    result.map = part_of(map, range);
     if (sources != nullptr) {
         result.sources += index(range.begin);
         result.histories += index(range.begin);
@@ -203,19 +210,13 @@ Refusal Snapshot::add_pieces(const MappedRange& map, std::pmr::vector<Region>& r
         const bool last = known == regions_.data() + regions_.size() || known->map.range.begin >= map.range.end;
         const Address known_begin = last ? map.range.end : std::max(at, known->map.range.begin);
         if (at < known_begin) {
-            MappedRange fresh = map;
-            fresh.range = {at, known_begin};
-            if (map.inode != 0) fresh.offset += at - map.range.begin;
-            if (Refusal refusal = add_region(fresh, regions)) return refusal;
+            if (Refusal refusal = add_region(part_of(map, {at, known_begin}), regions)) return refusal;
             differ = true;
         }
         if (last) break;
         const AddressRange both{known_begin, std::min(known->map.range.end, map.range.end)};
-        if (!same_origin(known->map, map) || (known->watched != map.is_private())) {
-            MappedRange fresh = map;
-            fresh.range = both;
-            if (map.inode != 0) fresh.offset += both.begin - map.range.begin;
-            if (Refusal refusal = add_region(fresh, regions)) return refusal;
+        if (!same_origin(known->map, map)) {
+            if (Refusal refusal = add_region(part_of(map, both), regions)) return refusal;
             differ = true;
         } else {
             Region kept = known->part(both);
@@ -323,7 +324,6 @@ std::byte* Snapshot::copy_out(Address page, bool may_fault) {
     } else {
         std::memcpy(copy, pointer_to(page), kPageSize);
     }
-    ++image_pages_;
     return copy;
 }
 
@@ -356,7 +356,6 @@ void Snapshot::drop() {
         Region& region = *region_at_or_after(undo.page);
         if (std::byte* const copy = region.sources[region.index(undo.page)]; copy != nullptr) {
             memory_.give_back_page(copy);
-            --image_pages_;
         }
         set_source(region, undo.page, undo.source);
         carried_.push_back(undo.page);
@@ -442,7 +441,8 @@ Refusal Snapshot::check() {
     if (!tracker_.is_open()) return refuse("it closed descriptors of tach", 0);
     Sizes sizes;
     if (Refusal refusal = read_sizes(sizes)) return refusal;
-    if (sizes == layers_.back().sizes && !map_in_doubt_) return {};
+    map_changed_ = sizes != layers_.back().sizes || map_in_doubt_;
+    if (!map_changed_) return {};
     dry_run_ = true;
     const Refusal refusal = repair_map(false);
     dry_run_ = false;
@@ -468,11 +468,8 @@ Refusal Snapshot::rewind(RewindStats& stats) try {
 }
 
 Refusal Snapshot::restore_all(RewindStats& stats) {
-    const Sizes& wanted = layers_.back().sizes;
-    Sizes sizes;
-    if (Refusal refusal = read_sizes(sizes)) return refusal;
     Order order = Order::kKept;
-    if (sizes != wanted || map_in_doubt_) {
+    if (map_changed_) {
         if (Refusal refusal = repair_map(map_in_doubt_)) return refusal;
         stats.repairs = 1;
         map_in_doubt_ = false;
@@ -485,8 +482,10 @@ Refusal Snapshot::restore_all(RewindStats& stats) {
         if (Refusal refusal = restore_changes(stats, order)) return refusal;
     }
     if (stats.repairs == 0) return {};
+    Sizes sizes;
     if (Refusal refusal = read_sizes(sizes)) return refusal;
-    return order == Order::kKept && sizes == wanted ? Refusal{} : refuse("memory mappings cannot be restored", 0);
+    return order == Order::kKept && sizes == layers_.back().sizes ? Refusal{}
+                                                                  : refuse("memory mappings cannot be restored", 0);
 }
 
 Refusal Snapshot::restore_changes(RewindStats& stats, Order& order) {
@@ -723,8 +722,7 @@ Refusal Snapshot::map_again(Region& region, AddressRange lost) {
 // `region` is the part of a region that `map` covers.
 Refusal Snapshot::restore_attributes(Region region, const MappedRange& map, bool rewatch) {
     const AddressRange range = region.map.range;
-    const auto is_kernels = [](const MappedRange& m) { return m.kind == MappedRange::Kind::kKernel; };
-    if (!same_origin(region.map, map) || is_kernels(region.map) != is_kernels(map)) return map_again(region, range);
+    if (!same_origin(region.map, map)) return map_again(region, range);
     if (dry_run_) return {};
     if (region.map.protection() != map.protection() &&
         ::mprotect(pointer_to(range.begin), range.size(), region.map.protection()) != 0) {
@@ -735,15 +733,6 @@ Refusal Snapshot::restore_attributes(Region region, const MappedRange& map, bool
         return refuse("a mapping cannot be watched", range.begin, watched.error().code);
     }
     return {};
-}
-
-// --- for the oracle -------------------------------------------------------------------------------------------------
-
-const std::byte* Snapshot::golden_page(Address page, bool& covered) const {
-    const auto region = std::upper_bound(regions_.begin(), regions_.end(), page,
-                                         [](Address a, const Region& r) { return a < r.map.range.end; });
-    covered = region != regions_.end() && region->map.range.contains(page) && region->watched;
-    return covered ? region->sources[region->index(page)] : nullptr;
 }
 
 }  // namespace tach::zygote

@@ -19,15 +19,14 @@
 // pages that are not watched, together with the sizes in /proc/self/statm; only if these differ the map is read and
 // repaired: new mappings are unmapped, lost ones mapped again and filled.
 //
-// Not covered: shared mappings, MAP_DROPPABLE ones, the kernel's own, PrivateMemory, and Exemptions. Everything here
-// must run on a stack that is not covered either, with all signals blocked and a single thread; see rewinder.h. The
-// object lies in PrivateMemory and calls nothing that allocates elsewhere.
+// Not covered: shared mappings, MAP_DROPPABLE ones, the kernel's own, PrivateMemory, and what was exempted. Everything
+// here must run on a stack that is not covered either, with all signals blocked and a single thread; see rewinder.h.
+// The object lies in PrivateMemory and calls nothing that allocates elsewhere.
 
 #include <array>
 #include <cstdint>
 #include <memory_resource>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "base/memory_map.h"
@@ -59,16 +58,9 @@ class Snapshot {
     [[nodiscard]] Refusal push();
     // Whether rewind() will be able to, as far as can be told without changing anything.
     [[nodiscard]] Refusal check();
-    // A refusal leaves memory in pieces: the process must end.
+    // Only after check(), whose findings it uses. A refusal leaves memory in pieces: the process must end.
     [[nodiscard]] Refusal rewind(RewindStats& stats);
     void drop();
-
-    [[nodiscard]] std::size_t layers() const { return layers_.size(); }
-    [[nodiscard]] std::size_t image_pages() const { return image_pages_; }
-
-    // For the oracle and for tests: the bytes that [page, page + 4096) had at the top layer's push, or nullptr if the
-    // page is covered and was one of a file or of zeros. `covered` tells whether a rewind restores it at all.
-    [[nodiscard]] const std::byte* golden_page(base::Address page, bool& covered) const;
 
   private:
     // What is known of one page: bits 0 to 7 tell whether it was found written by the last eight exact scans that
@@ -172,10 +164,10 @@ class Snapshot {
     base::AddressRange drops_;          // pages without a source that wait to be dropped together
     base::Address strangers_from_ = 0;  // repair: the map is in order up to here
     bool dry_run_ = false;              // repair: only look
-    std::size_t image_pages_ = 0;
     std::uint32_t exact_scans_ = 0;
     std::uint32_t rewinds_ = 0;  // of the top layer
     bool map_in_doubt_ = false;  // since a layer was dropped that had other mappings
+    bool map_changed_ = false;   // at the last check
     bool exact_ = true;          // everything was protected at the last push or rewind: the next scan tells all
 };
 

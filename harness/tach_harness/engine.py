@@ -203,9 +203,7 @@ class SnapshotEngine:
         self.mode = native.MODE_SNAPSHOT
         self._fork = ForkEngine()
         self._forked = False  # this process is the layer that `push` forked, since it could not be captured
-        self._copied = (
-            False  # this process is a test's, was kept and has taken the place of the one that it is a copy of
-        )
+        self._copied = False  # this process is a kept test's, which has taken the place of the one that forked it
         self._layers: list[ExitCallbacks] = []
 
     @staticmethod

@@ -19,6 +19,13 @@ def wp_async(tmp_path_factory: pytest.TempPathFactory) -> None:
         pytest.skip(refused.err)
 
 
+LOG = """
+def log(text):
+    with open("log", "a") as file:
+        print(text, file=file)
+"""
+
+
 def verified(project: Project, passed: int, *words: str) -> Report:
     """Run, and assert that all passed, all were rewound and the oracle found nothing."""
     report = project.json(*VERIFY, *words).expect(0, passed=passed)
@@ -289,15 +296,13 @@ def test_what_cannot_be_undone_has_a_note_and_harms_nobody(project: Project) -> 
 
 
 def test_under_a_wide_fixture_the_rest_runs_shared_and_is_finalised(project: Project) -> None:
+    project.write("helper.py", LOG)
     project.write(
         "test_it.py",
         """
         import threading, time
         import pytest
-
-        def log(text):
-            with open("log", "a") as file:
-                print(text, file=file)
+        from helper import log
 
         @pytest.fixture(scope="module")
         def wide():
@@ -318,15 +323,13 @@ def test_under_a_wide_fixture_the_rest_runs_shared_and_is_finalised(project: Pro
 
 
 def test_exit_callbacks_of_a_test_run_once_and_those_of_a_fixture_at_its_end(project: Project) -> None:
+    project.write("helper.py", LOG)
     project.write(
         "test_it.py",
         """
         import atexit
         import pytest
-
-        def log(text):
-            with open("log", "a") as file:
-                print(text, file=file)
+        from helper import log
 
         @pytest.fixture(scope="module")
         def wide(): atexit.register(log, "fixture")
