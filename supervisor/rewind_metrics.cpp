@@ -10,7 +10,7 @@
 namespace tach::supervisor {
 namespace {
 
-// The value that this share of all does not exceed (the nearest-rank method). `sorted` is not empty.
+// The value nearest to that share of the way through `sorted`, which is not empty.
 double percentile(const std::vector<double>& sorted, double share) {
     const auto last = static_cast<double>(sorted.size() - 1);
     return sorted[static_cast<std::size_t>(share * last + 0.5)];
