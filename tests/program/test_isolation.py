@@ -1,7 +1,7 @@
 """Mutate-and-verify pairs: what one test changes in its process, the next one does not see.
 
-Each pair is two tests, in both orders: `mutate` asserts the pristine state and changes it, twice over; strict
-isolation, so that no second opinion helps.
+For each state, three tests tell what they see and then change it: all must see the same; strict isolation, so that
+no second opinion helps.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ CONDEMNING = {"threads", "children", "resource limits"}  # the last without CAP_
 
 @pytest.mark.parametrize("under", ["alone", "wide"])
 def test_pairs(project: Project, under: str) -> None:
-    """One run for all states: the tests' names say which state was seen by the other test."""
+    """One run for all states: each test tells what it saw in a file of its own, and all must have seen the same."""
+    seen = project.path / "seen"
+    seen.mkdir()
     leave_out = CONDEMNING if under == "wide" and ISOLATED == "snapshot" else set()
     states = {name: state for name, state in STATES.items() if name not in leave_out}
     for number, (name, (before, state, change)) in enumerate(states.items()):
@@ -149,24 +151,18 @@ def test_pairs(project: Project, under: str) -> None:
         file = project.write(f"test_{number:02}_{re.sub('[^a-z]+', '_', name.lower())}.py")
         body = f"{change}\n" if "\n" not in change else change
         file.write_text(
-            f"import pytest\n{before}\n{wide}\nPRISTINE = []\n"
+            f"import pathlib, pytest\n{before}\n{wide}\nPRISTINE = []\n"
             f"def look(): return repr(({state}))\n"
             f"@pytest.mark.parametrize('number', range(3))\n"
-            f"def test_pair(number, tmp_path_factory):\n"
-            f"    seen = tmp_path_factory.getbasetemp().parent / ('{number}')\n"
-            f"    now = look()\n"
-            f"    if seen.exists(): assert now == seen.read_text()\n"
-            f"    else: seen.write_text(now)\n"
+            f"def test_pair(number):\n"
+            f"    pathlib.Path({str(seen / name)!r} + str(number)).write_text(look())\n"
             f"    {body}"
             f"    assert look() is not None\n"
         )
     report = project.json("--strict-isolation", "-n", "2")
-    different = [
-        f"{test['nodeid']}: {test['outcome']}: {test['message']}"
-        for test in report.tests
-        if test["outcome"] != "passed"
-    ]
-    assert different == []
+    assert [test for test in report.tests if test["outcome"] != "passed"] == []
+    looks = {name: [(seen / f"{name}{number}").read_text() for number in range(3)] for name in states}
+    assert {name: different for name, different in looks.items() if len(set(different)) > 1} == {}
     report.expect(0, passed=3 * len(states))
     assert {test["mode"] for test in report.tests} == {ISOLATED}
 
