@@ -178,6 +178,12 @@ class Report:
         return self
 
 
+def as_in_a_terminal() -> None:
+    """In a child before its exec: a shell's background job, or nohup, would hand down signals that are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Run:
     """A run that is under way."""
 
@@ -192,7 +198,8 @@ class Run:
             self._start_in_terminal(command, how)
         else:
             how.setdefault("stdin", subprocess.DEVNULL)
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, preexec_fn=as_in_a_terminal, **how)
             assert self.process.stdout is not None and self.process.stderr is not None
             self._collect(self.process.stdout.fileno(), self._chunks)
             self._collect(self.process.stderr.fileno(), self._error_chunks)
@@ -202,6 +209,7 @@ class Run:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
 
         def control() -> None:
+            as_in_a_terminal()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, preexec_fn=control, **how)
