@@ -28,6 +28,13 @@ MappedRange::Kind kind_of(std::string_view name) {
     return MappedRange::Kind::kPlain;
 }
 
+// A line of smaps that says more of the mapping before, "Key: value".
+bool take_detail(std::string_view line, MappedRange& mapping) {
+    if (line.empty() || line.front() < 'A' || line.front() > 'Z') return false;  // addresses are in lower case
+    if (line.starts_with("VmFlags:")) mapping.droppable = line.find(" dp") != std::string_view::npos;
+    return true;
+}
+
 }  // namespace
 
 int MappedRange::protection() const {
@@ -70,11 +77,13 @@ Result<void> read_memory_map(int fd, std::span<char> buffer, std::pmr::vector<Ma
         offset += got;
         std::string_view text(buffer.data(), held + static_cast<std::size_t>(got));
         for (std::size_t newline = text.find('\n'); newline != std::string_view::npos; newline = text.find('\n')) {
+            const std::string_view line = text.substr(0, newline);
             MappedRange mapping;
-            if (!parse_mapping(text.substr(0, newline), mapping)) {
+            if (parse_mapping(line, mapping)) {
+                out.push_back(mapping);
+            } else if (out.empty() || !take_detail(line, out.back())) {
                 return fail(protocol_error("/proc/self/maps: a line that makes no sense"));
             }
-            out.push_back(mapping);
             text.remove_prefix(newline + 1);
         }
         if (text.size() == buffer.size()) return fail(protocol_error("/proc/self/maps: a line longer than the buffer"));

@@ -24,7 +24,8 @@ struct MappedRange {
     bool shared = false;
     std::uint64_t offset = 0;  // in the file
     dev_t device = 0;
-    ino_t inode = 0;                                                                        // 0: no file
+    bool droppable = false;  // MAP_DROPPABLE; known only if read from a smaps file
+    ino_t inode = 0;         // 0: no file
     enum class Kind : std::uint8_t { kPlain, kHeap, kStack, kKernel } kind = Kind::kPlain;  // kKernel: [vdso] and alike
 
     [[nodiscard]] int protection() const;  // PROT_*
@@ -32,8 +33,9 @@ struct MappedRange {
     friend bool operator==(const MappedRange&, const MappedRange&) = default;
 };
 
-// Appends all mappings in order of address. `fd` is open on a maps file; it is read from its start, through `buffer`,
-// which must hold the longest line (a path, 4096 bytes, and what stands before it). EPROTO: a line that makes no sense.
+// Appends all mappings in order of address. `fd` is open on a maps or a smaps file; it is read from its start, through
+// `buffer`, which must hold the longest line (a path, 4096 bytes, and what stands before it). EPROTO: a line that makes
+// no sense.
 [[nodiscard]] Result<void> read_memory_map(int fd, std::span<char> buffer, std::pmr::vector<MappedRange>& out);
 
 // One line, without its newline; false if it makes no sense. The name of the file is not kept.

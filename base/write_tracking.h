@@ -1,12 +1,11 @@
 #pragma once
 
-// Which pages of this process were written to: userfaultfd's asynchronous write-protection, found with PAGEMAP_SCAN
-// (both Linux 6.7). The kernel resolves the faults itself, its own writes on behalf of system calls included, so no
-// handler is needed and UFFD_USER_MODE_ONLY is enough: an ordinary user may do this. After a fork the child is not
-// tracked.
+// Which pages of this process were written to, found without anybody's help: an ordinary user may do this.
 //
-// scan() and protect() allocate nothing and are meant for code that runs while the process' memory is being rewound.
-// Errors: code of the failed system call. Thread-bound.
+// Two ways to know it, WriteProtection and PageSharing, see write_protection.h and page_sharing.h. Both answer in the
+// terms of PAGEMAP_SCAN (Linux 6.7, Documentation/admin-guide/mm/pagemap.rst). scan() and protect() allocate nothing
+// and are meant for code that runs while the process' memory is being rewound. Errors: code of the failed system call.
+// Thread-bound. After a fork the child is not tracked.
 
 #include <cstdint>
 #include <span>
@@ -20,8 +19,8 @@ namespace tach::base {
 // Categories of pages, the values of PAGE_IS_* in <linux/fs.h> of Linux 6.7.
 enum PageCategory : std::uint64_t {
     kPageWatched = 1U << 0,  // in a mapping that watch() was called for (the kernel's WPALLOWED)
-    kPageWritten = 1U << 1,  // not write-protected; all pages of mappings that are not watched count as written
-    kPageOfFile = 1U << 2,   // not (or not yet) a private copy
+    kPageWritten = 1U << 1,
+    kPageOfFile = 1U << 2,  // not (or not yet) a private copy
     kPagePresent = 1U << 3,
     kPageSwapped = 1U << 4,
     kPageZero = 1U << 5,  // the kernel's shared page of zeros
@@ -43,6 +42,11 @@ struct ScanQuery {
     std::uint64_t any_of = 0;
     std::uint64_t reported = 0;  // which categories a PageRun tells, as they hold
     bool protect = false;        // write-protect what matches, in the same pass
+
+    [[nodiscard]] bool matches(std::uint64_t categories) const {
+        const std::uint64_t seen = categories ^ inverted;
+        return (seen & all_of) == all_of && (any_of == 0 || (seen & any_of) != 0);
+    }
 };
 
 struct ScanProgress {
@@ -52,30 +56,31 @@ struct ScanProgress {
 
 class WriteTracker {
   public:
-    // Its descriptors are numbered `lowest_fd` or higher. Fails with EPERM where a container's seccomp profile or a
-    // sysctl denies it, with EOPNOTSUPP on an older kernel.
-    [[nodiscard]] static Result<WriteTracker> create(int lowest_fd = 0);
+    virtual ~WriteTracker() = default;
 
-    // From now on writes to the mappings in the range are noticed; they must be private, anything but MAP_DROPPABLE.
-    [[nodiscard]] Result<void> watch(AddressRange range) const;
+    // From now on writes to the mappings in the range are noticed; they must be private. EINVAL: they cannot be
+    // watched.
+    [[nodiscard]] virtual Result<void> watch(AddressRange range) const = 0;
     // Forgets what was written there: the pages in the range are unwritten.
-    [[nodiscard]] Result<void> protect(AddressRange range) const;
+    [[nodiscard]] virtual Result<void> protect(AddressRange range) const = 0;
     // The opposite: all its pages count as written.
-    [[nodiscard]] Result<void> unprotect(AddressRange range) const;
+    [[nodiscard]] virtual Result<void> unprotect(AddressRange range) const = 0;
     // The pages in the range that match, in order of address, as many as fit into `out`.
-    [[nodiscard]] Result<ScanProgress> scan(AddressRange range, const ScanQuery& query, std::span<PageRun> out) const;
-
+    [[nodiscard]] virtual Result<ScanProgress> scan(AddressRange range, const ScanQuery& query,
+                                                    std::span<PageRun> out) const = 0;
     // Whether nobody has closed the descriptors behind its back.
-    [[nodiscard]] bool is_open() const;
+    [[nodiscard]] virtual bool is_open() const = 0;
 
-  private:
-    WriteTracker(UniqueFd userfault, UniqueFd pagemap)
-        : userfault_(std::move(userfault)), pagemap_(std::move(pagemap)) {}
-
-    [[nodiscard]] Result<void> set_protection(AddressRange range, std::uint64_t mode) const;
-
-    UniqueFd userfault_;
-    UniqueFd pagemap_;
+    // Whether protect() and unprotect() do what they say, and a mapping in the place of a watched one is told from it.
+    // Otherwise a page that was written once stays written, and the map must be compared.
+    [[nodiscard]] virtual bool forgets() const = 0;
 };
+
+// PAGEMAP_SCAN on a descriptor of /proc/self/pagemap.
+[[nodiscard]] Result<ScanProgress> scan_pagemap(int pagemap, AddressRange range, const ScanQuery& query,
+                                                std::span<PageRun> out);
+
+// /proc/self/pagemap, with a number of `lowest_fd` or higher; EOPNOTSUPP: the kernel is older than 6.7.
+[[nodiscard]] Result<UniqueFd> open_pagemap(int lowest_fd);
 
 }  // namespace tach::base

@@ -193,7 +193,7 @@ def oracle_watch(child: int, /) -> tuple[int | None, int, list[str]]:
 def oracle_resume(child: int, /) -> None:
     """Let it go on after a stop."""
 
-def snapshot_open() -> str:
+def snapshot_open(name: str, /) -> str:
     """Make this process one that can be rewound; "" or why it cannot be."""
 
 def snapshot_forget() -> None:

@@ -12,9 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "base/write_tracking.h"
 #include "supervisor/cli.h"
 #include "supervisor/config.h"
+#include "supervisor/doctor.h"
+#include "supervisor/engines.h"
 #include "supervisor/home.h"
 #include "supervisor/interpreter.h"
 #include "supervisor/json_report.h"
@@ -61,16 +62,15 @@ bool shows_tests_output(const std::vector<std::string>& words) {
     return false;
 }
 
-// What was asked for by name is never replaced by something else in silence.
-tach::base::Result<void> check_engine(const Setting<Engine>& engine) {
-    if (engine.value != Engine::kWpAsync) return {};
-    auto tracker = tach::base::WriteTracker::create();
-    if (tracker) return {};
-    return tach::base::fail({tracker.error().code, fmt::format("engine wp-async ({}): {}; use --engine fork",
-                                                               engine.where, tracker.error().what)});
+// A suite's own directory of that name is a path, as every other word.
+bool is_doctor(const std::vector<std::string>& words) {
+    std::error_code ignored;
+    return !words.empty() && words.front() == "doctor" && !std::filesystem::exists("doctor", ignored);
 }
 
-int run(const std::vector<std::string>& words) {
+int run(std::vector<std::string> words) {
+    const bool doctor = is_doctor(words);
+    if (doctor) words.erase(words.begin());
     auto line = parse_command_line(words);
     if (!line) return refuse(line.error(), kUsageExit);
     if (line->help) {
@@ -88,12 +88,16 @@ int run(const std::vector<std::string>& words) {
     auto config = load_config(cwd, line->config);
     if (!config) return refuse(config.error(), kUsageExit);
     Settings settings = settle(*line, *config);
+    if (doctor) {
+        fmt::print("{}", doctor_report(settings, cwd));
+        return 0;
+    }
     auto interpreter = find_interpreter(interpreter_search(settings, cwd));
     if (!interpreter) return refuse(interpreter.error(), kUsageExit);
     auto home = find_home();
     if (!home) return refuse(home.error(), kInternalExit);
 
-    if (auto works = check_engine(settings.engine); !works) return refuse(works.error(), kUsageExit);
+    if (auto settled = settle_engine(settings); !settled) return refuse(settled.error(), kUsageExit);
 
     const bool json = settings.format.value == Format::kJson;
     const auto environment = [](const char* name) { return static_cast<const char*>(std::getenv(name)); };  // NOLINT

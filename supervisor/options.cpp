@@ -30,19 +30,21 @@ constexpr auto kOptions = std::to_array<Option>({
     {.name = "mode",
      .argument = "MODE",
      .words = kModeWords,
-     .initial = "fork",
-     .help = "fork: a process per test; shared: plain pytest",
-     .manual = "With fork, a test starts from the state that its wide fixtures left and nothing of it "
-               "reaches the next "
-               "test. With shared, the whole session runs in one process."},
+     .initial = "isolated",
+     .help = "isolated; fork; shared: plain pytest",
+     .manual = "With isolated, a test starts from the state that its wide fixtures left and nothing of it reaches the "
+               "next test. fork is that by a process per test, as --engine fork. With shared, the whole session runs "
+               "in one process, as under pytest."},
     {.name = "engine",
      .argument = "ENGINE",
      .words = kEngineWords,
-     .initial = "fork",
+     .initial = "auto",
      .help = "what brings a test back to a clean state",
-     .manual = "fork makes a process for each test. wp-async (Linux 6.7) rewinds the memory of the worker, found by "
-               "userfaultfd's asynchronous write-protection, and the state that the kernel keeps for it; a worker "
-               "that cannot be rewound is replaced, and the test that is the cause has a note of why."},
+     .manual = "wp-async and cow (both Linux 6.7) rewind the memory of the worker and the state that the kernel keeps "
+               "for it; a worker that cannot be rewound is replaced, and the test that is the cause has a note of why. "
+               "They differ in how they know what was written: by userfaultfd's asynchronous write-protection, or, "
+               "where a container denies that, by the kernel's copying on write. fork makes a process for each test. "
+               "auto is the first of these three that works; tach-supervisor doctor tells which, and why."},
     {.name = "verify-snapshots",
      .help = "compare every rewound worker with what it was",
      .manual =

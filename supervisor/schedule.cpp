@@ -210,15 +210,11 @@ void Schedule::requeue(const Run& run) {
 
 void Schedule::requeue_apart(const Run& run) {
     for (const std::uint32_t i : run.all()) {
-        if (i < items_.size()) apart_[group_of_[i]] = true;
+        if (i >= items_.size()) continue;
+        group_of_[i] = i;  // nobody else's: a group is named after one of its items, and all of them are here
+        apart_[i] = true;
     }
     requeue(run);
-}
-
-bool Schedule::is_one_group(const Run& run) const {
-    const std::vector<std::uint32_t> items = run.all();
-    return std::all_of(items.begin(), items.end(),
-                       [&](std::uint32_t i) { return group_of_[i] == group_of_[items.front()]; });
 }
 
 void Schedule::drop_if(const std::function<bool(std::uint32_t)>& gone) {

@@ -68,10 +68,8 @@ class Schedule {
     void requeue(const Run& run);
     void requeue(std::uint32_t first, std::uint32_t last) { requeue(Run{.first = first, .last = last}); }
 
-    // The same, each group as a run of its own: one of them is deadly, and it is not known which.
+    // The same, each item as a run of its own, whatever its unit: one of them is deadly, and it is not known which.
     void requeue_apart(const Run& run);
-    // Whether the run cannot be divided: it died of one of its own.
-    [[nodiscard]] bool is_one_group(const Run& run) const;
 
     // -x, --maxfail, stepwise: nothing after `item` is handed out any more, everything before it still is.
     void cut(std::uint32_t item);

@@ -379,15 +379,12 @@ void Session::worker_died(const Process& ended, std::optional<int> status) {
     if (deaths_without_progress_ >= kFruitlessDeaths) fail_run("workers die before they can run a test");
 }
 
-// Something overwrote the memory in which the worker said what it ran. What can be divided is run again in parts; what
-// cannot died of the first test that is not known to have ended.
+// Something overwrote the memory in which the worker said what it ran. If several tests may have been it, each of them
+// is run again by itself.
 void Session::charge_unknown(const Process& ended, std::optional<int> status) {
-    if (schedule_->is_one_group(*ended.run)) {
-        const std::vector<std::uint32_t> mine = ended.run->all();
-        const auto first =
-            std::find_if(mine.begin(), mine.end(), [this](std::uint32_t i) { return !items_[i].complete; });
-        if (first != mine.end()) charge_death(ended, *first, status);
-    }
+    std::vector<std::uint32_t> suspects = ended.run->all();
+    std::erase_if(suspects, [this](std::uint32_t item) { return items_[item].complete; });
+    if (suspects.size() == 1) charge_death(ended, suspects.front(), status);
     requeue_unfinished(*ended.run, true);
 }
 

@@ -83,9 +83,6 @@ void apply_line(Settings& settings, const CommandLine& line) {
     from_line(settings.format, line.format);
     from_line(settings.color, line.color);
     settings.verify_snapshots = line.verify_snapshots;
-    if (line.verify_snapshots && settings.engine.value == Engine::kFork) {  // which has nothing to verify
-        settings.engine = {Engine::kWpAsync, Source::kCommandLine, "--verify-snapshots"};
-    }
     if (line.strict_isolation) from_line(settings.strict_isolation, std::optional(true));
     if (line.no_second_opinion) from_line(settings.second_opinion, std::optional(false));
     settings.list = line.list;

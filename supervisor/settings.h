@@ -30,8 +30,8 @@ struct Settings {
 
     Setting<std::optional<std::string>> python{};
     Setting<Workers> workers{Workers{}};
-    Setting<Mode> mode{Mode::kFork};
-    Setting<Engine> engine{Engine::kFork};
+    Setting<Mode> mode{Mode::kIsolated};
+    Setting<Engine> engine{Engine::kAuto};         // never kAuto after settle_engine (engines.h)
     Setting<std::optional<std::uint64_t>> seed{};  // empty: the run draws one
     Setting<bool> strict_isolation{false};
     bool verify_snapshots = false;

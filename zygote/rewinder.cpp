@@ -11,10 +11,15 @@
 #include <cstdlib>
 #include <deque>
 #include <new>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "base/clock.h"
+#include "base/page_sharing.h"
+#include "base/write_protection.h"
 #include "zygote/descriptors.h"
+#include "zygote/image_process.h"
 
 namespace tach::zygote {
 
@@ -22,14 +27,26 @@ namespace tach::zygote {
 constexpr std::size_t kStackBytes = std::size_t{1} << 18;
 
 struct Rewinder::State {
-    State(PrivateMemory& private_memory, base::WriteTracker tracker, base::UniqueFd maps_file,
-          base::UniqueFd statm_file, KernelState::Probes opened)
+    using Tracker = std::variant<base::WriteProtection, base::PageSharing>;
+
+    struct Files {  // of /proc/self
+        base::UniqueFd maps;
+        base::UniqueFd smaps;
+        base::UniqueFd statm;
+    };
+
+    State(PrivateMemory& private_memory, Tracker pages, Files opened, KernelState::Probes kernel_probes)
         : memory(private_memory),
-          maps(std::move(maps_file)),
-          statm(std::move(statm_file)),
-          probes(std::move(opened)),
-          snapshot(private_memory, std::move(tracker), maps.get(), statm.get()),
+          tracker(std::move(pages)),
+          files(std::move(opened)),
+          probes(std::move(kernel_probes)),
+          snapshot(private_memory, as_tracker(tracker),
+                   {.maps = files.maps.get(), .smaps = files.smaps.get(), .statm = files.statm.get()}),
           layers(&private_memory) {}
+
+    static const base::WriteTracker& as_tracker(const Tracker& tracker) {
+        return std::visit([](const auto& any) -> const base::WriteTracker& { return any; }, tracker);
+    }
 
     struct Layer {
         explicit Layer(const KernelState::Probes& probes, std::pmr::memory_resource* memory) : kernel(probes, memory) {}
@@ -38,9 +55,10 @@ struct Rewinder::State {
     };
 
     PrivateMemory& memory;
-    base::UniqueFd maps;
-    base::UniqueFd statm;
+    Tracker tracker;
+    Files files;
     KernelState::Probes probes;
+    std::optional<ImageProcess> image;
     Snapshot snapshot;
     std::pmr::deque<Layer> layers;  // a context points into itself: it must not move
     std::byte* stack = nullptr;
@@ -66,6 +84,23 @@ base::Result<base::UniqueFd> open_high(const char* path) {
     return high ? *std::move(high) : std::move(fd);
 }
 
+base::Result<State::Files> open_files() {
+    auto maps = open_high("/proc/self/maps");
+    if (!maps) return base::fail(maps.error());
+    auto smaps = open_high("/proc/self/smaps");
+    if (!smaps) return base::fail(smaps.error());
+    auto statm = open_high("/proc/self/statm");
+    if (!statm) return base::fail(statm.error());
+    return State::Files{*std::move(maps), *std::move(smaps), *std::move(statm)};
+}
+
+template <class Kind>
+base::Result<State::Tracker> create_tracker() {
+    auto tracker = Kind::create(kLowestOwnDescriptor);
+    if (!tracker) return base::fail(tracker.error());
+    return State::Tracker(*std::move(tracker));
+}
+
 // The area in which the kernel tells the running processor (rseq(2)), registered by glibc since 2.35.
 base::AddressRange rseq_area() {
     const auto* offset = static_cast<const std::ptrdiff_t*>(::dlsym(RTLD_DEFAULT, "__rseq_offset"));
@@ -89,11 +124,24 @@ void show_oracle(const State& state, OracleNote::Event event) {
     Oracle::stop_here(*state.note, event, static_cast<std::uint32_t>(state.layers.size()));
 }
 
+// Before the guard looks, which must know its descriptors.
+Refusal take_image(State& state) {
+    auto image = ImageProcess::freeze();
+    if (image) {
+        state.image = *std::move(image);
+        state.snapshot.use_image(&*state.image);
+    } else if (!State::as_tracker(state.tracker).forgets()) {
+        return {"the image of its memory cannot be made", 0, image.error().code};
+    }
+    return {};
+}
+
 void push_on_own_stack() {
     State& state = *entering;
     State::Layer& layer = state.layers.back();
     try {
-        state.refusal = layer.kernel.record();
+        state.refusal = state.layers.size() == 1 ? take_image(state) : Refusal{};
+        if (!state.refusal) state.refusal = layer.kernel.record();
         if (!state.refusal) state.refusal = state.snapshot.push();
     } catch (const std::bad_alloc&) {
         state.refusal = {"no memory for the image", 0, ENOMEM};
@@ -163,19 +211,18 @@ class SignalBlock {
 
 }  // namespace
 
-base::Result<Rewinder*> Rewinder::create(OracleNote* note) {
-    auto tracker = base::WriteTracker::create(kLowestOwnDescriptor);
+base::Result<Rewinder*> Rewinder::create(Engine engine, OracleNote* note) {
+    auto tracker =
+        engine == Engine::kCow ? create_tracker<base::PageSharing>() : create_tracker<base::WriteProtection>();
     if (!tracker) return base::fail(tracker.error());
-    auto maps = open_high("/proc/self/maps");
-    if (!maps) return base::fail(maps.error());
-    auto statm = open_high("/proc/self/statm");
-    if (!statm) return base::fail(statm.error());
+    auto files = open_files();
+    if (!files) return base::fail(files.error());
     auto probes = KernelState::Probes::open();
     if (!probes) return base::fail(probes.error());
     auto memory = PrivateMemory::create();
     if (!memory) return base::fail(memory.error());
     auto* state = new ((*memory)->allocate(sizeof(State), alignof(State)))
-        State(**memory, *std::move(tracker), *std::move(maps), *std::move(statm), *std::move(probes));
+        State(**memory, *std::move(tracker), *std::move(files), *std::move(probes));
     state->stack = (*memory)->take_array<std::byte>(kStackBytes);
     const base::AddressRange area = rseq_area();
     if (!area.empty()) state->snapshot.exempt(area);

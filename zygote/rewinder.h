@@ -28,11 +28,13 @@ struct Passage {
 
 class Rewinder {
   public:
+    enum class Engine { kWpAsync, kCow };  // base::WriteProtection, base::PageSharing
+
     enum class Return { kPushed, kCameBack, kRefused };
 
-    // EOPNOTSUPP, EPERM: this kernel, or this user, cannot; see WriteTracker::create. With a note, the process stops
+    // EOPNOTSUPP, EPERM: this kernel, or this user, cannot; see the trackers' create(). With a note, the process stops
     // after each push and each rewind, for the oracle.
-    [[nodiscard]] static base::Result<Rewinder*> create(OracleNote* note = nullptr);
+    [[nodiscard]] static base::Result<Rewinder*> create(Engine engine, OracleNote* note = nullptr);
 
     // kRefused: nothing was pushed, refusal() says why.
     [[nodiscard]] Return push();

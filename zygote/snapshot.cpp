@@ -50,12 +50,25 @@ constexpr std::size_t kMostColdRanges = 256;
 
 constexpr std::uint16_t kHotBit = 0x8000;
 
+// In place of a copy: it must be fetched from the image process. No copy has this address, PrivateMemory itself has it.
+std::byte* const kInImage = pointer_to(kPrivateHome.begin);
+
 bool is_absent(const PageRun& run) {
     return (run.categories & (base::kPagePresent | base::kPageSwapped)) == 0;
 }
 
-// Without contents of its own: the file's, or zeros. The scans of a rewind do not tell which pages are a file's: that
-// makes the kernel look at the descriptor of every page, 0.1 us each *(measured)*.
+// Pages that are written, or absent, or not watched.
+constexpr base::ScanQuery changes(std::uint64_t also_reported) {
+    return {.inverted = base::kPagePresent | base::kPageWatched,
+            .any_of = base::kPageWritten | base::kPagePresent | base::kPageWatched,
+            .reported = base::kPageWatched | base::kPagePresent | base::kPageSwapped | base::kPageZero | also_reported};
+}
+
+constexpr base::ScanQuery kWithContents{.any_of = base::kPagePresent | base::kPageSwapped,
+                                        .reported = base::kPageWatched | base::kPageWritten | base::kPageOfFile |
+                                                    base::kPagePresent | base::kPageSwapped | base::kPageZero};
+
+// Without contents of its own: the file's, or zeros.
 bool is_plain(const PageRun& run) {
     return is_absent(run) || (run.categories & (base::kPageOfFile | base::kPageZero)) != 0;
 }
@@ -113,11 +126,10 @@ Snapshot::Region Snapshot::Region::part(AddressRange range) const {
     return result;
 }
 
-Snapshot::Snapshot(PrivateMemory& memory, base::WriteTracker tracker, int maps_fd, int statm_fd)
+Snapshot::Snapshot(PrivateMemory& memory, const base::WriteTracker& tracker, Files files)
     : memory_(memory),
-      tracker_(std::move(tracker)),
-      maps_fd_(maps_fd),
-      statm_fd_(statm_fd),
+      tracker_(tracker),
+      files_(files),
       text_(memory.take_array<char>(kTextBytes), kTextBytes),
       runs_(memory.take_array<PageRun>(kRuns), kRuns),
       map_(&memory),
@@ -134,9 +146,9 @@ void Snapshot::exempt(AddressRange bytes) {
 
 // --- reading the map ------------------------------------------------------------------------------------------------
 
-Refusal Snapshot::read_map() {
+Refusal Snapshot::read_map(int fd) {
     map_.clear();
-    if (auto read = base::read_memory_map(maps_fd_, text_, map_); !read) {
+    if (auto read = base::read_memory_map(fd, text_, map_); !read) {
         return refuse("/proc/self/maps cannot be read", 0, read.error().code);
     }
     std::erase_if(map_, [](const MappedRange& map) { return is_ours(map.range) || map.range.begin >= kUserEnd; });
@@ -145,7 +157,7 @@ Refusal Snapshot::read_map() {
 
 // "size resident shared text lib data dt", in pages, see proc_pid_statm(5).
 Refusal Snapshot::read_sizes(Sizes& sizes) {
-    const ssize_t got = ::pread(statm_fd_, text_.data(), text_.size(), 0);
+    const ssize_t got = ::pread(files_.statm, text_.data(), text_.size(), 0);
     if (got <= 0) return refuse("/proc/self/statm cannot be read", 0, errno);
     std::array<std::uint64_t, 6> fields{};
     const char* at = text_.data();
@@ -158,6 +170,25 @@ Refusal Snapshot::read_sizes(Sizes& sizes) {
     const std::uint64_t ours = memory_.mapped_bytes() / kPageSize;
     sizes = {.total = fields[0] - ours, .data = fields[5] - ours};
     return {};
+}
+
+// Whether the map, as last read, is made of the same mappings as the regions, however either is cut into pieces.
+bool Snapshot::map_is_same() const {
+    std::size_t mapped = 0;
+    for (const MappedRange& map : map_) mapped += map.range.size();
+    const MappedRange* map = map_.data();
+    const MappedRange* const end = map + map_.size();
+    for (const Region& region : regions_) {
+        mapped -= region.map.range.size();
+        for (Address at = region.map.range.begin; at < region.map.range.end; at = map->range.end) {
+            while (map != end && map->range.end <= at) ++map;
+            if (map == end || map->range.begin > at || !same_origin(region.map, *map) ||
+                region.map.protection() != map->protection()) {
+                return false;
+            }
+        }
+    }
+    return mapped == 0;
 }
 
 // --- push -----------------------------------------------------------------------------------------------------------
@@ -176,8 +207,9 @@ Refusal Snapshot::push() {
 }
 
 Refusal Snapshot::capture(Layer& layer) {
-    if (Refusal refusal = read_map()) return refusal;
+    if (Refusal refusal = read_map(files_.maps)) return refusal;
     if (Refusal refusal = adopt_map(layer)) return refusal;
+    if (Refusal refusal = leave_out_droppable()) return refusal;
     if (Refusal refusal = take_changes(layer)) return refusal;
     if (Refusal refusal = protect_all()) return refusal;
     carried_.clear();
@@ -240,6 +272,7 @@ Refusal Snapshot::add_region(const MappedRange& map, std::pmr::vector<Region>& r
             return refuse("a mapping cannot be watched", map.range.begin, watched.error().code);
         }
         region.watched = watched.has_value();
+        flags_unknown_ = flags_unknown_ || (!tracker_.forgets() && map.inode == 0);
         // A huge page that was written would have to be copied back whole.
         ::madvise(pointer_to(map.range.begin), map.range.size(), MADV_NOHUGEPAGE);  // EINVAL where the kernel has none
         // It may have been known to a layer that was dropped since, which protected it.
@@ -259,18 +292,34 @@ Refusal Snapshot::add_region(const MappedRange& map, std::pmr::vector<Region>& r
     return {};
 }
 
+// Where watch() cannot tell MAP_DROPPABLE memory. Reading smaps takes milliseconds.
+Refusal Snapshot::leave_out_droppable() {
+    if (!std::exchange(flags_unknown_, false)) return {};
+    if (Refusal refusal = read_map(files_.smaps)) return refusal;
+    for (const MappedRange& map : map_) {
+        if (!map.droppable) continue;
+        for (Region* region = region_at_or_after(map.range.begin);
+             region != regions_.data() + regions_.size() && region->map.range.begin < map.range.end; ++region) {
+            region->watched = false;
+        }
+    }
+    return {};
+}
+
 Refusal Snapshot::take_changes(Layer& layer) {
     Order order = Order::kKept;
     const auto take = [&](Region& region, const PageRun& run) {
         take_run(layer, region, run);
         return Refusal{};
     };
-    if (Refusal refusal = for_each_change(base::kPageOfFile, order, take)) return refusal;
+    if (image_ != nullptr && layers_.size() == 1) return for_each_run(image_->sharing(), kWithContents, order, take);
+    const base::ScanQuery query = changes(base::kPageOfFile);
+    if (Refusal refusal = for_each_run(tracker_, query, order, take)) return refusal;
     if (order == Order::kMapChanged) {
         // Something was unmapped since the last push, and mapped again in its place.
         if (Refusal refusal = watch_again()) return refusal;
         order = Order::kKept;
-        if (Refusal refusal = for_each_change(base::kPageOfFile, order, take)) return refusal;
+        if (Refusal refusal = for_each_run(tracker_, query, order, take)) return refusal;
         if (order == Order::kMapChanged) return refuse("memory mappings cannot be captured", 0);
     }
     for (const Address page : carried_) {
@@ -278,8 +327,7 @@ Refusal Snapshot::take_changes(Layer& layer) {
         Region* const region = region_at_or_after(page);
         const bool known = region != regions_.data() + regions_.size() && region->map.range.contains(page);
         if (!known || !region->watched || !region->map.readable) continue;
-        const std::byte* const source = region->sources[region->index(page)];
-        if (source != nullptr && std::memcmp(source, pointer_to(page), kPageSize) == 0) continue;
+        if (is_unchanged(*region, page)) continue;
         take_run(layer, *region, {page, page + kPageSize, base::kPagePresent});
     }
     return {};
@@ -304,11 +352,39 @@ void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
         }
         std::byte* const before = region.sources[region.index(page)];
         if (plain && before == nullptr) continue;
-        std::byte* copy = nullptr;
-        if (!plain && region.map.readable) copy = copy_out(page, (run.categories & base::kPageSwapped) != 0);
+        // What was written once is told again and again by a tracker that does not forget.
+        if (!plain && !tracker_.forgets() && is_unchanged(region, page)) continue;
         layer.undo.push_back({page, before});
-        set_source(region, page, copy);
+        set_source(region, page, plain ? nullptr : take_source(region, page, run));
     }
+}
+
+// Of a page that has contents of its own: a copy, or the mark that it is in the image.
+std::byte* Snapshot::take_source(const Region& region, Address page, const PageRun& run) {
+    const bool swapped = (run.categories & base::kPageSwapped) != 0;
+    const bool shared = (run.categories & base::kPageWritten) == 0;
+    if (image_ != nullptr && layers_.size() == 1 && shared) return kInImage;
+    return region.map.readable ? copy_out(page, swapped) : nullptr;
+}
+
+bool Snapshot::is_unchanged(const Region& region, Address page) const {
+    const std::byte* const source = region.sources[region.index(page)];
+    if (source == nullptr || source == kInImage || !region.map.readable) return false;
+    return std::memcmp(source, pointer_to(page), kPageSize) == 0;
+}
+
+// Replaces the mark by a copy. It belongs to the layer whose mark it was, and to no list: level 0 is never dropped
+// while the process is rewound.
+Refusal Snapshot::fetch_source(Region& region, Address page) {
+    std::byte*& source = region.sources[region.index(page)];
+    if (source != kInImage) return {};
+    std::byte* const copy = memory_.take_page();
+    if (!image_->fetch(page, copy)) {
+        memory_.give_back_page(copy);
+        return refuse("the image of its memory is gone", page, errno);
+    }
+    source = copy;
+    return {};
 }
 
 // A swapped page may be one that cannot be read at all (MADV_GUARD_INSTALL, Linux 6.13): the kernel tells both alike.
@@ -335,6 +411,7 @@ void Snapshot::set_source(Region& region, Address page, std::byte* source) {
 }
 
 Refusal Snapshot::protect_all() {
+    if (!tracker_.forgets()) return {};
     for (const AddressRange span : kSpans) {
         const base::ScanQuery query{
             .all_of = base::kPageWatched | base::kPageWritten, .reported = base::kPageWritten, .protect = true};
@@ -354,7 +431,8 @@ void Snapshot::drop() {
     for (auto change = top.undo.rbegin(); change != top.undo.rend(); ++change) {
         const Undo& undo = *change;
         Region& region = *region_at_or_after(undo.page);
-        if (std::byte* const copy = region.sources[region.index(undo.page)]; copy != nullptr) {
+        std::byte* const copy = region.sources[region.index(undo.page)];
+        if (copy != nullptr && copy != kInImage) {
             memory_.give_back_page(copy);
         }
         set_source(region, undo.page, undo.source);
@@ -392,16 +470,12 @@ Snapshot::Region* Snapshot::region_at_or_after(Address address) {
 }
 
 template <class Visit>
-Refusal Snapshot::for_each_change(std::uint64_t also_reported, Order& order, const Visit& visit) {
-    // Written, or absent, or not watched.
-    const base::ScanQuery query{
-        .inverted = base::kPagePresent | base::kPageWatched,
-        .any_of = base::kPageWritten | base::kPagePresent | base::kPageWatched,
-        .reported = base::kPageWatched | base::kPagePresent | base::kPageSwapped | base::kPageZero | also_reported};
+Refusal Snapshot::for_each_run(const base::WriteTracker& tracker, const base::ScanQuery& query, Order& order,
+                               const Visit& visit) {
     for (const AddressRange span : kSpans) {
         AddressRange rest = span;
         while (!rest.empty()) {
-            const auto scanned = tracker_.scan(rest, query, runs_);
+            const auto scanned = tracker.scan(rest, query, runs_);
             if (!scanned) return refuse("memory cannot be scanned", rest.begin, scanned.error().code);
             if (Refusal refusal = visit_runs(scanned->runs, order, visit)) return refusal;
             if (order == Order::kMapChanged) return {};
@@ -438,10 +512,19 @@ Refusal Snapshot::visit_runs(std::size_t count, Order& order, const Visit& visit
 // --- rewind ---------------------------------------------------------------------------------------------------------
 
 Refusal Snapshot::check() {
-    if (!tracker_.is_open()) return refuse("it closed descriptors of tach", 0);
+    if (!tracker_.is_open() || (image_ != nullptr && !image_->is_open())) {
+        return refuse("it closed descriptors of tach", 0);
+    }
+    if (!tracker_.forgets() && image_ != nullptr && image_->has_rival()) {
+        return refuse("it left a process that shares its memory", 0);
+    }
     Sizes sizes;
     if (Refusal refusal = read_sizes(sizes)) return refusal;
     map_changed_ = sizes != layers_.back().sizes || map_in_doubt_;
+    if (!map_changed_ && !tracker_.forgets()) {
+        if (Refusal refusal = read_map(files_.maps)) return refusal;
+        map_changed_ = !map_is_same();
+    }
     if (!map_changed_) return {};
     dry_run_ = true;
     const Refusal refusal = repair_map(false);
@@ -495,7 +578,10 @@ Refusal Snapshot::restore_changes(RewindStats& stats, Order& order) {
         if (found == 0) found = base::monotonic_ns();
         return restore_run(region, run, stats);
     };
-    if (Refusal refusal = for_each_change(0, order, restore)) return refusal;
+    // Telling a file's page makes the kernel look at its descriptor, 0.1 us each *(measured)*: PageSharing does so
+    // anyway, otherwise restore_to_file asks for those few that matter.
+    const std::uint64_t also = tracker_.forgets() ? 0 : std::uint64_t{base::kPageOfFile};
+    if (Refusal refusal = for_each_run(tracker_, changes(also), order, restore)) return refusal;
     if (Refusal refusal = flush_drops()) return refusal;
     stats.scan_ns += (found == 0 ? base::monotonic_ns() : found) - started;
     return {};
@@ -560,9 +646,13 @@ Refusal Snapshot::restore_carried(RewindStats& stats) {
     return flush_drops();
 }
 
-Refusal Snapshot::restore_page(const Region& region, Address page, RewindStats& stats) {
+Refusal Snapshot::restore_page(Region& region, Address page, RewindStats& stats) {
     ++stats.dirty_pages;
     const std::size_t index = region.index(page);
+    if (region.sources[index] == kInImage) {
+        ++stats.fetched_pages;
+        if (Refusal refusal = fetch_source(region, page)) return refusal;
+    }
     const bool hot = (region.histories[index] & kHotBit) != 0;
     const std::byte* const source = region.sources[index];
     if (source != nullptr) {
@@ -614,6 +704,7 @@ void Snapshot::note_cold(AddressRange range) {
 }
 
 Refusal Snapshot::protect_again() {
+    if (!tracker_.forgets()) return {};
     const bool wanted = rewinds_ + 1 < kFirstExact || (rewinds_ + 1) % kExactEvery == 0;
     exact_ = wanted || cold_.size() > kMostColdRanges;
     if (exact_) return protect_all();
@@ -628,7 +719,7 @@ Refusal Snapshot::protect_again() {
 // --- the hot set ----------------------------------------------------------------------------------------------------
 
 void Snapshot::note_written(Region& region, Address page) {
-    if (!exact_) return;
+    if (!exact_ || !tracker_.forgets()) return;
     History& history = region.histories[region.index(page)];
     const unsigned now = exact_scans_ & 0x7f;
     const unsigned gap = (now - (history >> 8U)) & 0x7f;
@@ -666,7 +757,7 @@ Refusal Snapshot::repair_map(bool rewatch) {
         ::syscall(SYS_brk, layers_.back().heap_end);
         rewatch = true;
     }
-    if (Refusal refusal = read_map()) return refusal;
+    if (Refusal refusal = read_map(files_.maps)) return refusal;
     strangers_from_ = 0;
     const MappedRange* map = map_.data();
     for (Region& region : regions_) {

@@ -6,18 +6,20 @@
 //   rewind()  memory is again what it was when the top layer was pushed
 //   drop()    the top layer is forgotten, memory stays as it is: changes count from the layer below on
 //
-// Level 0 holds a copy of every private page that is not simply a page of its file; a layer above holds copies of just
-// the pages that differ from the layer below. For each page there is one pointer to the copy it is restored from
-// (`source`), kept up to date by push() and drop(), so that rewind() looks at one table whatever the number of layers.
-// A page without a source is restored by dropping it: the kernel then gives the page of the file, or zeros.
+// Level 0 knows every private page that is not simply a page of its file: what the image process has (see
+// image_process.h) is fetched from there when it is needed first, of the rest there are copies. A layer above holds
+// copies of just the pages that differ from the layer below. For each page there is one pointer to the copy it is
+// restored from (`source`), kept up to date by push() and drop(), so that rewind() looks at one table whatever the
+// number of layers. A page without a source is restored by dropping it: the kernel then gives the page of the file, or
+// zeros.
 //
-// What was written is found by asynchronous write-protection, see base/write_tracking.h. Pages that nearly every rewind
+// What was written a WriteTracker finds. Where it forgets on request, pages that nearly every rewind
 // finds written, the *hot set*, are copied back without being protected again: 0.3 us instead of a fault of 0.6 us and
 // a copy *(both measured)*.
 //
 // Mappings are part of memory. That none was lost, replaced, added or reprotected is proved by the scan, which tells
-// pages that are not watched, together with the sizes in /proc/self/statm; only if these differ the map is read and
-// repaired: new mappings are unmapped, lost ones mapped again and filled.
+// pages that are not watched, together with the sizes in /proc/self/statm; only if these differ (or always, where the
+// tracker cannot tell) the map is read and repaired: new mappings are unmapped, lost ones mapped again and filled.
 //
 // Not covered: shared mappings, MAP_DROPPABLE ones, the kernel's own, PrivateMemory, and what was exempted. Everything
 // here must run on a stack that is not covered either, with all signals blocked and a single thread; see rewinder.h.
@@ -31,6 +33,7 @@
 
 #include "base/memory_map.h"
 #include "base/write_tracking.h"
+#include "zygote/image_process.h"
 #include "zygote/private_memory.h"
 #include "zygote/refusal.h"
 
@@ -41,7 +44,8 @@ struct RewindStats {
     std::uint32_t hot_pages = 0;    // size of the hot set
     std::uint32_t copied_pages = 0;
     std::uint32_t dropped_pages = 0;
-    std::uint32_t repairs = 0;  // 1 if the map had to be read
+    std::uint32_t fetched_pages = 0;  // from the image process
+    std::uint32_t repairs = 0;        // 1 if the map had to be read
     std::int64_t scan_ns = 0;
     std::int64_t copy_ns = 0;
     std::int64_t protect_ns = 0;
@@ -49,8 +53,17 @@ struct RewindStats {
 
 class Snapshot {
   public:
-    // `memory` and the tracker's descriptors must outlive it.
-    Snapshot(PrivateMemory& memory, base::WriteTracker tracker, int maps_fd, int statm_fd);
+    struct Files {  // of /proc/self, open for reading
+        int maps;
+        int smaps;
+        int statm;
+    };
+
+    // All that it is given must outlive it, and lie in `memory`.
+    Snapshot(PrivateMemory& memory, const base::WriteTracker& tracker, Files files);
+
+    // For level 0: the copy was made of what is pushed next. Without one, all is copied at once.
+    void use_image(const ImageProcess* image) { image_ = image; }
 
     // Bytes that the kernel writes whenever it likes, and that a rewind must leave alone.
     void exempt(base::AddressRange bytes);
@@ -105,7 +118,9 @@ class Snapshot {
     enum class Order { kKept, kMapChanged };
 
     [[nodiscard]] Refusal capture(Layer& layer);
-    [[nodiscard]] Refusal read_map();
+    [[nodiscard]] Refusal read_map(int fd);
+    [[nodiscard]] bool map_is_same() const;
+    [[nodiscard]] Refusal leave_out_droppable();
     [[nodiscard]] Refusal read_sizes(Sizes& sizes);
     [[nodiscard]] Refusal adopt_map(Layer& layer);
     [[nodiscard]] Refusal add_pieces(const base::MappedRange& map, std::pmr::vector<Region>& regions, bool& differ);
@@ -114,12 +129,16 @@ class Snapshot {
     [[nodiscard]] Refusal watch_again();
     [[nodiscard]] std::byte* copy_out(base::Address page, bool may_fault);
     void take_run(Layer& layer, Region& region, const base::PageRun& run);
+    [[nodiscard]] std::byte* take_source(const Region& region, base::Address page, const base::PageRun& run);
+    [[nodiscard]] bool is_unchanged(const Region& region, base::Address page) const;
+    [[nodiscard]] Refusal fetch_source(Region& region, base::Address page);
     void set_source(Region& region, base::Address page, std::byte* source);
     [[nodiscard]] Refusal protect_all();
 
-    // Calls visit(region, run) for each run of pages of one region that are written, absent or not watched.
+    // Calls visit(region, run) for each run of pages of one region that the query matches.
     template <class Visit>
-    [[nodiscard]] Refusal for_each_change(std::uint64_t also_reported, Order& order, const Visit& visit);
+    [[nodiscard]] Refusal for_each_run(const base::WriteTracker& tracker, const base::ScanQuery& query, Order& order,
+                                       const Visit& visit);
     template <class Visit>
     [[nodiscard]] Refusal visit_runs(std::size_t count, Order& order, const Visit& visit);
 
@@ -130,7 +149,7 @@ class Snapshot {
     [[nodiscard]] Refusal restore_run(Region& region, const base::PageRun& run, RewindStats& stats);
     [[nodiscard]] Refusal restore_to_file(base::Address page, RewindStats& stats);
     [[nodiscard]] Refusal restore_carried(RewindStats& stats);
-    [[nodiscard]] Refusal restore_page(const Region& region, base::Address page, RewindStats& stats);
+    [[nodiscard]] Refusal restore_page(Region& region, base::Address page, RewindStats& stats);
     void copy_in(base::Address page, const std::byte* source) const;
     [[nodiscard]] Refusal drop_page(base::Address page, RewindStats& stats);
     [[nodiscard]] Refusal flush_drops();
@@ -149,9 +168,9 @@ class Snapshot {
     [[nodiscard]] Region* region_at_or_after(base::Address address);
 
     PrivateMemory& memory_;
-    base::WriteTracker tracker_;
-    int maps_fd_;
-    int statm_fd_;
+    const base::WriteTracker& tracker_;
+    Files files_;
+    const ImageProcess* image_ = nullptr;
     std::span<char> text_;                     // of files in /proc
     std::span<base::PageRun> runs_;            // of scans
     std::pmr::vector<base::MappedRange> map_;  // as last read
@@ -165,10 +184,11 @@ class Snapshot {
     base::Address strangers_from_ = 0;  // repair: the map is in order up to here
     bool dry_run_ = false;              // repair: only look
     std::uint32_t exact_scans_ = 0;
-    std::uint32_t rewinds_ = 0;  // of the top layer
-    bool map_in_doubt_ = false;  // since a layer was dropped that had other mappings
-    bool map_changed_ = false;   // at the last check
-    bool exact_ = true;          // everything was protected at the last push or rewind: the next scan tells all
+    std::uint32_t rewinds_ = 0;   // of the top layer
+    bool flags_unknown_ = false;  // of a new region: it may be droppable
+    bool map_in_doubt_ = false;   // since a layer was dropped that had other mappings
+    bool map_changed_ = false;    // at the last check
+    bool exact_ = true;           // everything was protected at the last push or rewind: the next scan tells all
 };
 
 }  // namespace tach::zygote

@@ -74,9 +74,12 @@ PyObject* oracle_resume(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
-// "" or why there is none.
-PyObject* snapshot_open(PyObject*, PyObject*) {
-    auto created = Rewinder::create(oracle ? &oracle->note() : nullptr);
+// For "cow" or "wp-async": "" or why there is none.
+PyObject* snapshot_open(PyObject*, PyObject* args) {
+    const char* name = nullptr;
+    if (PyArg_ParseTuple(args, "s", &name) == 0) return nullptr;
+    const auto kind = std::strcmp(name, "cow") == 0 ? Rewinder::Engine::kCow : Rewinder::Engine::kWpAsync;
+    auto created = Rewinder::create(kind, oracle ? &oracle->note() : nullptr);
     if (!created) return PyUnicode_FromString(created.error().what.c_str());
     engine = *created;
     return PyUnicode_FromString("");
@@ -138,7 +141,7 @@ PyMethodDef functions[] = {
     {"oracle_open", oracle_open, METH_NOARGS, nullptr},
     {"oracle_watch", oracle_watch, METH_VARARGS, nullptr},
     {"oracle_resume", oracle_resume, METH_VARARGS, nullptr},
-    {"snapshot_open", snapshot_open, METH_NOARGS, nullptr},
+    {"snapshot_open", snapshot_open, METH_VARARGS, nullptr},
     {"snapshot_forget", snapshot_forget, METH_NOARGS, nullptr},
     {"snapshot_push", snapshot_push, METH_NOARGS, nullptr},
     {"snapshot_passage", snapshot_passage, METH_NOARGS, nullptr},

@@ -207,9 +207,9 @@ class SnapshotEngine:
         self._layers: list[ExitCallbacks] = []
 
     @staticmethod
-    def create() -> SnapshotEngine | str:
-        """Open the engine of this process, or say why there is none."""
-        why = native.snapshot_open()
+    def create(name: str) -> SnapshotEngine | str:
+        """Open the engine of this process, "wp-async" or "cow", or say why there is none."""
+        why = native.snapshot_open(name)
         if not why and native.snapshot_push() != native.SNAPSHOT_PUSHED:  # the bottom: layers hold what differs from it
             why = native.snapshot_refusal()
         return why if why else SnapshotEngine()

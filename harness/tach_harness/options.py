@@ -13,7 +13,7 @@ class Options:
     version: str
     fds: tuple[int, int, int, int]  # segment, eventfd of the supervisor, eventfd of the process, Unix socket
     seed: int
-    mode: str  # "fork" or "shared"
+    mode: str  # "isolated", "fork" or "shared"
     engine: str  # "fork" or the name of a snapshot engine
     verify_snapshots: bool
     list_only: bool

@@ -140,7 +140,7 @@ class Worker:
             verdict = keeper.push()
             if verdict is None:
                 try:
-                    engine = SnapshotEngine.create()
+                    engine = SnapshotEngine.create(self.plugin.options.engine)
                     if isinstance(engine, str):
                         print(f"tach: a worker forks its tests, it cannot be rewound: {engine}", file=sys.__stderr__)
                     else:

@@ -296,7 +296,7 @@ class Project:
         return file.read_text().splitlines() if file.exists() else []
 
     def start(self, *words: str, env: dict[str, str] | None = None, terminal: bool = False, **how: Any) -> Run:
-        engine = [] if ENGINE == "fork" else ["--engine", ENGINE]
+        engine = [] if "--engine" in words or words[:1] == ("doctor",) else ["--engine", ENGINE]
         command = [str(SUPERVISOR), "--python", self.python, *engine, *words]
         return Run(command, how.pop("cwd", self.path), clean_environment(**(env or {})), terminal, **how)
 

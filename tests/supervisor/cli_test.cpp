@@ -189,7 +189,7 @@ TEST_CASE("a mistake is one line with the option, the value and what to do") {
     CHECK(refused({"-n1025"}).rfind("-n 1025: give ", 0) == 0);
     CHECK(refused({"-n4x"}).rfind("-n 4x: give ", 0) == 0);
     CHECK(refused({"tests", "-n"}).rfind("-n: its value is missing; give ", 0) == 0);
-    CHECK(refused({"--mode", "frok"}) == "--mode frok: give fork or shared");
+    CHECK(refused({"--mode", "frok"}) == "--mode frok: give isolated, fork or shared");
     CHECK(refused({"--format=xml"}) == "--format xml: give text or json");
     CHECK(refused({"--color", "blue"}) == "--color blue: give yes, no or auto");
     CHECK(refused({"--seed", "-5"}) == "--seed -5: give a whole number from 0 to 9223372036854775807");

@@ -217,7 +217,7 @@ TEST_CASE("the command line beats the file, and the file the defaults") {
     CHECK(settings.workers.source == Source::kCommandLine);
     CHECK(settings.seed.value == 5);
     CHECK(settings.seed.where == "tach.toml:2:8");
-    CHECK(settings.mode.value == Mode::kFork);
+    CHECK(settings.mode.value == Mode::kIsolated);
     CHECK(settings.mode.source == Source::kDefault);
     CHECK(settings.pytest_args == Words{"-ra", "-x"});
 }

@@ -48,6 +48,6 @@ TEST_CASE("the completions offer every option that help shows, with its choices"
         CHECK(has(bash, name) == shown);
         CHECK(has(zsh, "'" + name + "[") == shown);
     }
-    CHECK(has(bash, "--mode) COMPREPLY=($(compgen -W 'fork shared'"));
-    CHECK(has(zsh, ":MODE:(fork shared)"));
+    CHECK(has(bash, "--mode) COMPREPLY=($(compgen -W 'isolated fork shared'"));
+    CHECK(has(zsh, ":MODE:(isolated fork shared)"));
 }

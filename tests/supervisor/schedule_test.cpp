@@ -294,13 +294,12 @@ TEST_CASE("taken items are not handed out") {
     CHECK(left == Items{1, 3, 4});
 }
 
-TEST_CASE("what is put back apart is handed out group by group") {
-    Schedule schedule(plain(4), {.workers = 1});
-    Run all{.first = 0, .last = 4};
+TEST_CASE("what is put back apart is handed out one by one, units as well") {
+    auto items = plain(4);
+    items[1].unit = items[2].unit = 1;
+    Schedule schedule(items, {.workers = 1});
     static_cast<void>(drain(schedule));
-    CHECK_FALSE(schedule.is_one_group(all));
-    CHECK(schedule.is_one_group(Run{.first = 2, .last = 3}));
-    schedule.requeue_apart(all);
+    schedule.requeue_apart(Run{.first = 0, .last = 4});
     CHECK(drain(schedule) == std::vector<Items>{{0}, {1}, {2}, {3}});
 }
 

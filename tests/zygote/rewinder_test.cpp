@@ -34,11 +34,12 @@ namespace {
 constexpr int kOk = 0;
 constexpr int kUnavailable = 77;
 
-// Pushes a layer, then calls change() and rewinds `times` times; before each and at the end is_golden() must hold.
+constexpr std::array kEngines{Rewinder::Engine::kWpAsync, Rewinder::Engine::kCow};
+
 template <class Change, class IsGolden>
-int rewind_in_child(int times, const Change& change, const IsGolden& is_golden) {
+int rewind_in_child_with(Rewinder::Engine kind, int times, const Change& change, const IsGolden& is_golden) {
     return end_of(fork_child([&] {
-        auto rewinder = Rewinder::create();
+        auto rewinder = Rewinder::create(kind);
         if (!rewinder) return kUnavailable;
         Rewinder& engine = **rewinder;
         const Rewinder::Return returned = engine.push();
@@ -56,6 +57,20 @@ int rewind_in_child(int times, const Change& change, const IsGolden& is_golden) 
     }));
 }
 
+// Pushes a layer, then calls change() and rewinds `times` times; before each and at the end is_golden() must hold. With
+// each engine; returns how the first child that did not end well ended.
+template <class Change, class IsGolden>
+int rewind_in_child(int times, const Change& change, const IsGolden& is_golden) {
+    for (const Rewinder::Engine kind : kEngines) {
+        const int end = rewind_in_child_with(kind, times, change, is_golden);
+        if (end != kOk) {
+            std::fprintf(stderr, "engine %d\n", static_cast<int>(kind));
+            return end;
+        }
+    }
+    return kOk;
+}
+
 // What stands in the way of a rewind after change(), or "".
 template <class Change>
 std::string refusal_after(const Change& change) {
@@ -63,7 +78,7 @@ std::string refusal_after(const Change& change) {
     REQUIRE(::pipe(ends.data()) == 0);
     const pid_t child = fork_child([&] {
         ::close(ends[0]);
-        auto rewinder = Rewinder::create();
+        auto rewinder = Rewinder::create(Rewinder::Engine::kWpAsync);
         if (!rewinder) return kUnavailable;
         if ((*rewinder)->push() != Rewinder::Return::kPushed) return kOk;
         change();
@@ -205,14 +220,14 @@ TEST_CASE("read-only memory that was patched is restored") {
 
 TEST_CASE("a shared mapping is not rewound") {
     auto* const counter = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT
-    CHECK(rewind_in_child(
-              7, [&](int) { ++*counter; }, [] { return true; }) == kOk);
+    CHECK(rewind_in_child_with(
+              Rewinder::Engine::kWpAsync, 7, [&](int) { ++*counter; }, [] { return true; }) == kOk);
     CHECK(*counter == 7);
 }
 
 TEST_CASE("layers stack, and going on without one keeps what came since") {
     const int end = end_of(fork_child([] {
-        auto created = Rewinder::create();
+        auto created = Rewinder::create(Rewinder::Engine::kWpAsync);
         if (!created) return kUnavailable;
         Rewinder& engine = **created;
         auto* const shared = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT: what survives
@@ -274,7 +289,7 @@ TEST_CASE("the kernel's state of the process is restored") {
         std::array<int, 2> ends{};
         REQUIRE(::pipe(ends.data()) == 0);
         const pid_t child = fork_child([&] {
-            auto created = Rewinder::create();
+            auto created = Rewinder::create(Rewinder::Engine::kWpAsync);
             if (!created || (*created)->push() != Rewinder::Return::kPushed) return kUnavailable;
             ::close(ends[1]);
             char byte = 0;
@@ -294,8 +309,9 @@ TEST_CASE("the kernel's state of the process is restored") {
     }
     SECTION("but not those of files that are written, and may be shared") {
         const int file = static_cast<int>(::memfd_create("log", MFD_CLOEXEC));
-        CHECK(rewind_in_child(
-                  5, [&](int) { static_cast<void>(::write(file, "line\n", 5)); }, [] { return true; }) == kOk);
+        CHECK(rewind_in_child_with(
+                  Rewinder::Engine::kWpAsync, 5, [&](int) { static_cast<void>(::write(file, "line\n", 5)); },
+                  [] { return true; }) == kOk);
         CHECK(::lseek(file, 0, SEEK_CUR) == 25);
         ::close(file);
     }
