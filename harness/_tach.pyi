@@ -205,11 +205,11 @@ def snapshot_push() -> int:
     Returns again, with SNAPSHOT_CAME_BACK, whenever `snapshot_rewind` came back to it.
     """
 
-def snapshot_passage() -> tuple[int, int, int, int, int, int, int, int, int, int, int]:
-    """What the last rewind was given and what it did.
+def snapshot_passage() -> tuple[int, int, bytes]:
+    """What the last rewind was given, position and flags, and what it did, as shm/rewind_report.h has it."""
 
-    Position, flags; nanoseconds for guard, scan, copy, protect; pages: dirty, hot, copied, dropped; map repairs.
-    """
+def snapshot_age() -> tuple[int, int]:
+    """Rewinds of this process, and bytes that copies of its memory have taken."""
 
 def snapshot_refusal() -> str:
     """Why the last push, check or rewind was refused."""

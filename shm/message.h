@@ -77,12 +77,12 @@ enum class Kind : std::uint16_t {
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
     kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line,
-                  // of a rewind what it did (RewindReport of supervisor/rewind_metrics.h)]
+                  // of a rewind what it did (shm/rewind_report.h), why it was condemned]
     kCrashed = 103,  // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
     kExit = 104,  // item, a: 1 KeyboardInterrupt, 2 pytest.exit, 3 internal error; [pickle]: the session must end with
                   // this item
     kRunDone = 105,  // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
-                     // b: 1 if the run ended early, by kExit
+                     // b: 1 if the run ended early, by kExit, t0: 1 if it goes on in a fresh process
     kRetired = 106,  // nothing is left to finalise, the process exits next
     kDifference = 107,  // item that was rewound; [what]: --verify-snapshots found something that is not as it was
     kLive = 108,        // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared

@@ -123,6 +123,8 @@ constexpr auto kKeys = std::to_array<Key>({
     {"second_opinion", "enabled", "true or false", read_member<&Config::second_opinion>},
     {"second_opinion", "budget_s", "a number of seconds from 0 to 86400",
      read_member<&Config::second_opinion_budget_s>},
+    {"snapshot", "max_resets", "a whole number, 0 or more", read_member<&Config::max_resets>},
+    {"snapshot", "max_growth", "a whole number of MiB, 0 or more", read_member<&Config::max_growth>},
     {"parallel", "split_wide", "true or false", read_member<&Config::split_wide>},
     {"plugins", "rewindable", "an array of strings, names of plugins or paths of conftest files",
      read_member<&Config::rewindable>},

@@ -40,6 +40,8 @@ struct Config {
     Given<std::vector<std::string>> args;
     Given<bool> second_opinion;
     Given<double> second_opinion_budget_s;
+    Given<std::uint64_t> max_resets;
+    Given<std::uint64_t> max_growth;
     Given<bool> split_wide;
     Given<std::vector<std::string>> rewindable;
 };

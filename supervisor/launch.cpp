@@ -53,6 +53,8 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
         {"verify_snapshots", settings.verify_snapshots},
         {"list_only", settings.list},
         {"json", settings.format.value == Format::kJson},
+        {"max_resets", settings.max_resets.value},
+        {"max_growth", settings.max_growth.value},
         {"split_wide", settings.split_wide.value},
         {"rewindable", settings.rewindable.value},
         {"own_groups", !plan.interactive},

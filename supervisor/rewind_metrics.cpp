@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <type_traits>
 
 namespace tach::supervisor {
 namespace {
@@ -22,20 +19,13 @@ double microseconds(std::int64_t ns) {
 
 }  // namespace
 
-std::optional<RewindReport> RewindReport::parse(std::string_view bytes) {
-    static_assert(std::is_trivially_copyable_v<RewindReport> && sizeof(RewindReport) == 72);
-    RewindReport report;
-    if (bytes.size() != sizeof report) return std::nullopt;
-    std::memcpy(&report, bytes.data(), sizeof report);  // as the processes of one machine write it
-    return report;
-}
-
-void RewindMetrics::add(std::int64_t reset_ns, const RewindReport& report) {
+void RewindMetrics::add(std::int64_t reset_ns, const shm::RewindReport& report) {
     rewinds_.push_back({reset_ns, report});
 }
 
 void RewindMetrics::tell(std::map<std::string, double>& metrics) const {
-    if (condemned_ > 0) metrics["condemned"] = static_cast<double>(condemned_);
+    for (const auto& [why, times] : condemned_) metrics["condemned." + why] = static_cast<double>(times);
+    if (respawned_ > 0) metrics["respawns"] = static_cast<double>(respawned_);
     if (rewinds_.empty()) return;
     const auto all = [&](const std::string& name, const auto& value_of) {
         std::vector<double> values;
@@ -56,9 +46,24 @@ void RewindMetrics::tell(std::map<std::string, double>& metrics) const {
     all("reset_protect_us", [](const Rewind& r) { return microseconds(r.report.protect_ns); });
     all("dirty_pages", [](const Rewind& r) { return static_cast<double>(r.report.dirty_pages); });
     all("hot_pages", [](const Rewind& r) { return static_cast<double>(r.report.hot_pages); });
-    double repairs = 0;
-    for (const Rewind& rewind : rewinds_) repairs += static_cast<double>(rewind.report.repairs);
-    metrics["map_repairs"] = repairs;
+    all("faults", [](const Rewind& r) { return static_cast<double>(r.report.faults); });
+    all("layers", [](const Rewind& r) { return static_cast<double>(r.report.layers); });
+    metrics["map_repairs"] = sum(&shm::RewindReport::repairs);
+    metrics["fetched_pages"] = sum(&shm::RewindReport::fetched_pages);
+    double hot = 0;
+    double written = 0;
+    for (const Rewind& rewind : rewinds_) {
+        if (rewind.report.hot_written < 0) continue;
+        hot += static_cast<double>(rewind.report.hot_pages);
+        written += static_cast<double>(rewind.report.hot_written);
+    }
+    if (hot > 0) metrics["hot_hit_rate"] = written / hot;
+}
+
+double RewindMetrics::sum(std::int64_t shm::RewindReport::*field) const {
+    double total = 0;
+    for (const Rewind& rewind : rewinds_) total += static_cast<double>(rewind.report.*field);
+    return total;
 }
 
 std::string RewindMetrics::line() const {
@@ -67,9 +72,10 @@ std::string RewindMetrics::line() const {
     if (rewinds_.empty()) return {};
     return fmt::format(
         "{} rewinds, median {:.0f} us (guard {:.0f}, scan {:.0f}, copy {:.0f}, protect {:.0f}), 99 % within {:.0f} us; "
-        "{:.0f} dirty pages, {:.0f} of them hot; {} with mappings to put back",
+        "{:.0f} dirty pages, {:.0f} of them hot; {} with mappings to put back; {} fresh processes",
         rewinds_.size(), m["reset_us.p50"], m["reset_guard_us.p50"], m["reset_scan_us.p50"], m["reset_copy_us.p50"],
-        m["reset_protect_us.p50"], m["reset_us.p99"], m["dirty_pages.p50"], m["hot_pages.p50"], m["map_repairs"]);
+        m["reset_protect_us.p50"], m["reset_us.p99"], m["dirty_pages.p50"], m["hot_pages.p50"], m["map_repairs"],
+        respawned_);
 }
 
 }  // namespace tach::supervisor

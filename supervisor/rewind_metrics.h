@@ -5,34 +5,19 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "shm/rewind_report.h"
+
 namespace tach::supervisor {
-
-// What one rewind did, as a worker tells it: nine little-endian 64-bit numbers in this order (string 3 of kDone).
-struct RewindReport {
-    std::int64_t guard_ns = 0;
-    std::int64_t scan_ns = 0;
-    std::int64_t copy_ns = 0;
-    std::int64_t protect_ns = 0;
-    std::int64_t dirty_pages = 0;
-    std::int64_t hot_pages = 0;
-    std::int64_t copied_pages = 0;
-    std::int64_t dropped_pages = 0;
-    std::int64_t repairs = 0;  // 1: mappings had to be put back
-
-    // Nothing if it is no such report.
-    [[nodiscard]] static std::optional<RewindReport> parse(std::string_view bytes);
-};
 
 class RewindMetrics {
   public:
     // `reset_ns`: from the end of the test's last phase to where the next test could start.
-    void add(std::int64_t reset_ns, const RewindReport& report);
-    void condemned() { ++condemned_; }
+    void add(std::int64_t reset_ns, const shm::RewindReport& report);
+    void condemned(const std::string& why) { ++condemned_[why]; }
+    void respawned() { ++respawned_; }
 
     // Each quantity as NAME.min, .p50, .p90, .p99 and .max; times in microseconds. Nothing if nothing was rewound.
     void tell(std::map<std::string, double>& metrics) const;
@@ -42,10 +27,13 @@ class RewindMetrics {
   private:
     struct Rewind {
         std::int64_t reset_ns;
-        RewindReport report;
+        shm::RewindReport report;
     };
+    [[nodiscard]] double sum(std::int64_t shm::RewindReport::*field) const;
+
     std::vector<Rewind> rewinds_;
-    std::uint64_t condemned_ = 0;
+    std::map<std::string, std::uint64_t> condemned_;  // by reason
+    std::uint64_t respawned_ = 0;
 };
 
 }  // namespace tach::supervisor

@@ -210,6 +210,7 @@ void Session::run_done(Id id, const Message& message) {
         }
         return end_controller();
     }
+    if (message.head.t0 != 0) rewind_metrics_.respawned();
     if (process.state == State::kFinishing) {
         // A kept test's process took the order to finish with it when it died; its parent has not heard of it.
         if (auto posted = process.peer.post(Kind::kFinish, charged_item()); !posted) doom(id, posted.error().what);
@@ -300,11 +301,11 @@ void Session::item_done(Id, Message message) {
     Item& item = items_[index];
     ItemResult& result = results_.at(index);
     result.add_done(message);
-    if (const auto rewind = RewindReport::parse(message.string(3))) {
+    if (const auto rewind = shm::RewindReport::parse(message.string(3))) {
         rewind_metrics_.add(message.head.t1, *rewind);
         result.dirty_pages = static_cast<std::uint64_t>(std::max<std::int64_t>(0, rewind->dirty_pages));
     }
-    if ((message.head.b & shm::kDoneCondemned) != 0) rewind_metrics_.condemned();
+    if ((message.head.b & shm::kDoneCondemned) != 0) rewind_metrics_.condemned(std::string(message.string(4)));
     const bool held = (message.head.b & shm::kDoneHeld) != 0;
     if ((message.head.b & shm::kDoneKept) != 0 && memory_) {
         const std::string file = results_.nodeid(index).substr(0, results_.nodeid(index).find("::"));

@@ -26,6 +26,9 @@ std::string shown(bool value) {
 std::string shown(double value) {
     return fmt::format("{}", value);
 }
+std::string shown(std::uint64_t value) {
+    return std::to_string(value);
+}
 std::string shown(Mode value) {
     return std::string(word(value));
 }
@@ -69,6 +72,8 @@ void apply_file(Settings& settings, const Config& config) {
     from_file(settings.strict_isolation, config.strict_isolation);
     from_file(settings.second_opinion, config.second_opinion);
     from_file(settings.second_opinion_budget_s, config.second_opinion_budget_s);
+    from_file(settings.max_resets, config.max_resets);
+    from_file(settings.max_growth, config.max_growth);
     from_file(settings.split_wide, config.split_wide);
     from_file(settings.rewindable, config.rewindable);
     if (config.args) settings.pytest_args = config.args->value;
@@ -112,6 +117,8 @@ std::vector<std::string> describe(const Settings& settings) {
     add_line(lines, "strict_isolation", settings.strict_isolation);
     add_line(lines, "second_opinion.enabled", settings.second_opinion);
     add_line(lines, "second_opinion.budget_s", settings.second_opinion_budget_s);
+    add_line(lines, "snapshot.max_resets", settings.max_resets);
+    add_line(lines, "snapshot.max_growth", settings.max_growth);
     add_line(lines, "parallel.split_wide", settings.split_wide);
     add_line(lines, "plugins.rewindable", settings.rewindable);
     add_line(lines, "format", settings.format);

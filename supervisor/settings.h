@@ -37,6 +37,8 @@ struct Settings {
     bool verify_snapshots = false;
     Setting<bool> second_opinion{true};  // false whenever strict_isolation is true
     Setting<double> second_opinion_budget_s{30};
+    Setting<std::uint64_t> max_resets{10'000};  // of one process; 0: no bound
+    Setting<std::uint64_t> max_growth{64};      // MiB of copies in one process; 0: no bound
     Setting<bool> split_wide{false};
     Setting<std::vector<std::string>> rewindable{};
     Setting<Format> format{Format::kText};

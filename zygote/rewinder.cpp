@@ -66,6 +66,7 @@ struct Rewinder::State {
     Passage passage;
     Refusal refusal;
     OracleNote* note = nullptr;
+    std::uint64_t rewinds = 0;
     bool came_back = false;
     bool failed = false;  // in push
 };
@@ -173,8 +174,8 @@ void rewind_on_own_stack() {
         fall_apart("setcontext");
     }
     if (const Refusal refusal = layer.kernel.restore()) fall_apart(refusal.why);
-    state.passage.guard_ns = base::monotonic_ns() - started;
-    state.passage.stats = {};
+    state.passage.stats = {.guard_ns = base::monotonic_ns() - started};
+    ++state.rewinds;
     if (const Refusal refusal = state.snapshot.rewind(state.passage.stats)) fall_apart(refusal.why);
     state.came_back = true;
     show_oracle(state, OracleNote::Event::kRewound);
@@ -274,6 +275,10 @@ const Passage& Rewinder::passage() const {
 
 const Refusal& Rewinder::refusal() const {
     return state_->refusal;
+}
+
+Rewinder::Age Rewinder::age() const {
+    return {state_->rewinds, state_->snapshot.growth()};
 }
 
 }  // namespace tach::zygote

@@ -22,7 +22,6 @@ namespace tach::zygote {
 struct Passage {
     std::uint64_t position = 0;
     std::uint32_t flags = 0;
-    std::int64_t guard_ns = 0;
     RewindStats stats;
 };
 
@@ -54,6 +53,14 @@ class Rewinder {
 
     [[nodiscard]] const Passage& passage() const;
     [[nodiscard]] const Refusal& refusal() const;
+
+    // How much this process has been through: rewinds, and bytes of copies. Without end either may cost more than a
+    // fresh process.
+    struct Age {
+        std::uint64_t rewinds;
+        std::size_t growth;
+    };
+    [[nodiscard]] Age age() const;
 
     struct State;
 

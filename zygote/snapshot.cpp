@@ -61,7 +61,8 @@ bool is_absent(const PageRun& run) {
 constexpr base::ScanQuery changes(std::uint64_t also_reported) {
     return {.inverted = base::kPagePresent | base::kPageWatched,
             .any_of = base::kPageWritten | base::kPagePresent | base::kPageWatched,
-            .reported = base::kPageWatched | base::kPagePresent | base::kPageSwapped | base::kPageZero | also_reported};
+            .reported = base::kPageWatched | base::kPageWritten | base::kPagePresent | base::kPageSwapped |
+                        base::kPageZero | also_reported};
 }
 
 constexpr base::ScanQuery kWithContents{.any_of = base::kPagePresent | base::kPageSwapped,
@@ -71,6 +72,13 @@ constexpr base::ScanQuery kWithContents{.any_of = base::kPagePresent | base::kPa
 // Without contents of its own: the file's, or zeros.
 bool is_plain(const PageRun& run) {
     return is_absent(run) || (run.categories & (base::kPageOfFile | base::kPageZero)) != 0;
+}
+
+// Not present and yet protected. Where there is a source the page was swapped out, or dropped; otherwise the kernel has
+// put a marker in the place of a page that is still to come (pte_marker of UFFD_FEATURE_WP_UNPOPULATED), the file's or
+// zeros.
+bool is_untouched(const PageRun& run) {
+    return (run.categories & (base::kPageSwapped | base::kPageWritten)) == base::kPageSwapped;
 }
 
 // The last page of the page table that `page` is in, or of the run.
@@ -217,6 +225,7 @@ Refusal Snapshot::capture(Layer& layer) {
     exact_ = true;
     rewinds_ = 0;
     layer.heap_end = heap_end_now();
+    if (layers_.size() == 1) bytes_at_first_ = memory_.mapped_bytes();
     return read_sizes(layer.sizes);
 }
 
@@ -345,13 +354,14 @@ Refusal Snapshot::watch_again() {
 
 void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
     const bool plain = is_plain(run);
+    const bool as_below = plain || is_untouched(run);  // unless there was something else
     for (Address page = run.begin; page < run.end; page += kPageSize) {
-        if (plain && region.filled[region.block(page)] == 0) {
+        if (as_below && region.filled[region.block(page)] == 0) {
             page = last_of_block(page, run);
             continue;
         }
         std::byte* const before = region.sources[region.index(page)];
-        if (plain && before == nullptr) continue;
+        if (as_below && before == nullptr) continue;
         // What was written once is told again and again by a tracker that does not forget.
         if (!plain && !tracker_.forgets() && is_unchanged(region, page)) continue;
         layer.undo.push_back({page, before});
@@ -410,11 +420,13 @@ void Snapshot::set_source(Region& region, Address page, std::byte* source) {
     place = source;
 }
 
+// What is not present is told by every scan anyway; protecting it would fill page tables with markers.
 Refusal Snapshot::protect_all() {
     if (!tracker_.forgets()) return {};
     for (const AddressRange span : kSpans) {
-        const base::ScanQuery query{
-            .all_of = base::kPageWatched | base::kPageWritten, .reported = base::kPageWritten, .protect = true};
+        const base::ScanQuery query{.all_of = base::kPageWatched | base::kPageWritten | base::kPagePresent,
+                                    .reported = base::kPageWritten,
+                                    .protect = true};
         if (auto done = tracker_.scan(span, query, {}); !done) {
             return refuse("memory cannot be protected", span.begin, done.error().code);
         }
@@ -538,11 +550,14 @@ Refusal Snapshot::rewind(RewindStats& stats) try {
     cold_.clear();
     if (Refusal refusal = restore_all(stats)) return refusal;
     if (Refusal refusal = restore_carried(stats)) return refusal;
+    stats.faults = stats.dirty_pages - (exact_ ? 0 : stats.hot_written);
+    stats.hot_pages = static_cast<std::int64_t>(hot_.size());
+    if (!exact_ || !tracker_.forgets()) stats.hot_written = -1;  // hot pages count as written anyway
     forget_rarely_written();
     const std::int64_t copied = base::monotonic_ns();
     if (Refusal refusal = protect_again()) return refusal;
     ++rewinds_;
-    stats.hot_pages = static_cast<std::uint32_t>(hot_.size());
+    stats.layers = static_cast<std::int64_t>(layers_.size());
     stats.protect_ns = base::monotonic_ns() - copied;
     stats.copy_ns = copied - started - stats.scan_ns;
     return {};
@@ -589,15 +604,16 @@ Refusal Snapshot::restore_changes(RewindStats& stats, Order& order) {
 
 Refusal Snapshot::restore_run(Region& region, const PageRun& run, RewindStats& stats) {
     const bool plain = is_plain(run);
+    const bool as_golden = plain || is_untouched(run);  // unless there is a source
     const bool locked = !region.map.writable;
     bool opened = false;
     for (Address page = run.begin; page < run.end; page += kPageSize) {
-        if (plain && region.filled[region.block(page)] == 0) {
+        if (as_golden && region.filled[region.block(page)] == 0) {
             page = last_of_block(page, run);
             continue;
         }
         const std::byte* const source = region.sources[region.index(page)];
-        if (plain && source == nullptr) continue;
+        if (as_golden && source == nullptr) continue;
         if (source == nullptr && region.map.inode != 0) {
             if (Refusal refusal = restore_to_file(page, stats)) return refusal;
             continue;
@@ -654,6 +670,7 @@ Refusal Snapshot::restore_page(Region& region, Address page, RewindStats& stats)
         if (Refusal refusal = fetch_source(region, page)) return refusal;
     }
     const bool hot = (region.histories[index] & kHotBit) != 0;
+    if (hot) ++stats.hot_written;
     const std::byte* const source = region.sources[index];
     if (source != nullptr) {
         copy_in(page, source);

@@ -33,23 +33,14 @@
 
 #include "base/memory_map.h"
 #include "base/write_tracking.h"
+#include "shm/rewind_report.h"
 #include "zygote/image_process.h"
 #include "zygote/private_memory.h"
 #include "zygote/refusal.h"
 
 namespace tach::zygote {
 
-struct RewindStats {
-    std::uint32_t dirty_pages = 0;  // found written, hot ones included
-    std::uint32_t hot_pages = 0;    // size of the hot set
-    std::uint32_t copied_pages = 0;
-    std::uint32_t dropped_pages = 0;
-    std::uint32_t fetched_pages = 0;  // from the image process
-    std::uint32_t repairs = 0;        // 1 if the map had to be read
-    std::int64_t scan_ns = 0;
-    std::int64_t copy_ns = 0;
-    std::int64_t protect_ns = 0;
-};
+using RewindStats = shm::RewindReport;
 
 class Snapshot {
   public:
@@ -73,6 +64,8 @@ class Snapshot {
     [[nodiscard]] Refusal check();
     // Only after check(), whose findings it uses. A refusal leaves memory in pieces: the process must end.
     [[nodiscard]] Refusal rewind(RewindStats& stats);
+    // Memory that copies have taken since level 0 was pushed, in bytes.
+    [[nodiscard]] std::size_t growth() const { return memory_.mapped_bytes() - bytes_at_first_; }
     void drop();
 
   private:
@@ -183,6 +176,7 @@ class Snapshot {
     base::AddressRange drops_;          // pages without a source that wait to be dropped together
     base::Address strangers_from_ = 0;  // repair: the map is in order up to here
     bool dry_run_ = false;              // repair: only look
+    std::size_t bytes_at_first_ = 0;    // of PrivateMemory, at the first push
     std::uint32_t exact_scans_ = 0;
     std::uint32_t rewinds_ = 0;   // of the top layer
     bool flags_unknown_ = false;  // of a new region: it may be droppable

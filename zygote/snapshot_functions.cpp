@@ -98,13 +98,15 @@ PyObject* snapshot_push(PyObject*, PyObject*) {
 PyObject* snapshot_passage(PyObject*, PyObject*) {
     if (!is_open()) return nullptr;
     const Passage& passage = engine->passage();
-    const RewindStats& stats = passage.stats;
-    return Py_BuildValue("(KILLLLIIIII)", static_cast<unsigned long long>(passage.position), passage.flags,
-                         static_cast<long long>(passage.guard_ns),  // NOLINT(google-runtime-int)
-                         static_cast<long long>(stats.scan_ns),     // NOLINT(google-runtime-int)
-                         static_cast<long long>(stats.copy_ns),     // NOLINT(google-runtime-int)
-                         static_cast<long long>(stats.protect_ns),  // NOLINT(google-runtime-int)
-                         stats.dirty_pages, stats.hot_pages, stats.copied_pages, stats.dropped_pages, stats.repairs);
+    return Py_BuildValue("(KIy#)", static_cast<unsigned long long>(passage.position), passage.flags,
+                         reinterpret_cast<const char*>(&passage.stats),  // NOLINT: its bytes
+                         static_cast<Py_ssize_t>(sizeof passage.stats));
+}
+
+PyObject* snapshot_age(PyObject*, PyObject*) {
+    if (!is_open()) return nullptr;
+    const Rewinder::Age age = engine->age();
+    return Py_BuildValue("(Kn)", static_cast<unsigned long long>(age.rewinds), static_cast<Py_ssize_t>(age.growth));
 }
 
 PyObject* snapshot_refusal(PyObject*, PyObject*) {
@@ -145,6 +147,7 @@ PyMethodDef functions[] = {
     {"snapshot_forget", snapshot_forget, METH_NOARGS, nullptr},
     {"snapshot_push", snapshot_push, METH_NOARGS, nullptr},
     {"snapshot_passage", snapshot_passage, METH_NOARGS, nullptr},
+    {"snapshot_age", snapshot_age, METH_NOARGS, nullptr},
     {"snapshot_refusal", snapshot_refusal, METH_NOARGS, nullptr},
     {"snapshot_check", snapshot_check, METH_NOARGS, nullptr},
     {"snapshot_same_descriptors", snapshot_same_descriptors, METH_NOARGS, nullptr},

@@ -28,6 +28,7 @@ from os import _exit, getpid, waitpid
 from typing import NamedTuple, NoReturn, Protocol
 
 from .link import native
+from .options import Options
 from .process import flush_buffers, fork
 
 
@@ -40,7 +41,7 @@ class Verdict(NamedTuple):
     status: int = 0  # wait status of the process, if there was one
     reset_ns: int = 0  # end of the last phase up to now
     condemned: str = ""  # why its process could not be rewound
-    rewind: tuple[int, ...] = ()  # what the rewind did, see native.snapshot_passage
+    rewind: bytes = b""  # what the rewind did, see native.snapshot_passage
 
 
 class Steps(NamedTuple):
@@ -64,6 +65,10 @@ class Engine(Protocol):
     def run(self, test: Callable[[], Verdict]) -> Verdict: ...
 
     def pop(self, verdict: Verdict) -> str: ...
+
+    def is_worn_out(self) -> bool:
+        """Whether a fresh process would serve better from here on."""
+        ...
 
 
 def run_new_atexit_callbacks() -> None:
@@ -128,6 +133,9 @@ class ForkEngine:
         flush_buffers()
         native.leave_verdict(verdict.interrupted)
         _exit(0)
+
+    def is_worn_out(self) -> bool:
+        return False
 
     def _come_back(self, pid: int) -> Verdict:
         """Wait for the layer's process and take over what it left."""
@@ -199,20 +207,23 @@ class SnapshotEngine:
     Where a layer cannot be captured its tests are forked instead.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_resets: int, max_growth: int) -> None:
+        """After so many rewinds, or so many MiB of copies, the process is worn out; 0: never."""
         self.mode = native.MODE_SNAPSHOT
+        self._max_resets = max_resets
+        self._max_growth = max_growth << 20
         self._fork = ForkEngine()
         self._forked = False  # this process is the layer that `push` forked, since it could not be captured
         self._copied = False  # this process is a kept test's, which has taken the place of the one that forked it
         self._layers: list[ExitCallbacks] = []
 
     @staticmethod
-    def create(name: str) -> SnapshotEngine | str:
-        """Open the engine of this process, "wp-async" or "cow", or say why there is none."""
-        why = native.snapshot_open(name)
+    def create(options: Options) -> SnapshotEngine | str:
+        """Open the engine of this process, or say why there is none."""
+        why = native.snapshot_open(options.engine)
         if not why and native.snapshot_push() != native.SNAPSHOT_PUSHED:  # the bottom: layers hold what differs from it
             why = native.snapshot_refusal()
-        return why if why else SnapshotEngine()
+        return why if why else SnapshotEngine(options.max_resets, options.max_growth)
 
     def push(self) -> Verdict | None:
         if not self._forked and not self._copied:
@@ -267,6 +278,10 @@ class SnapshotEngine:
         self._drop()
         return why
 
+    def is_worn_out(self) -> bool:
+        resets, growth = native.snapshot_age()
+        return 0 < self._max_resets <= resets or 0 < self._max_growth <= growth
+
     def _push(self) -> int:
         flush_buffers()
         self._layers.append(ExitCallbacks())
@@ -309,4 +324,4 @@ class SnapshotEngine:
     def _verdict() -> Verdict:
         passage = native.snapshot_passage()
         reset_ns = max(0, native.monotonic_ns() - native.ended_ns())
-        return Verdict(interrupted=bool(passage[1]), reset_ns=reset_ns, rewind=passage[2:])
+        return Verdict(interrupted=bool(passage[1]), reset_ns=reset_ns, rewind=passage[2])

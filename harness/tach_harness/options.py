@@ -16,6 +16,8 @@ class Options:
     mode: str  # "isolated", "fork" or "shared"
     engine: str  # "fork" or the name of a snapshot engine
     verify_snapshots: bool
+    max_resets: int  # snapshot.max_resets
+    max_growth: int  # snapshot.max_growth, MiB
     list_only: bool
     json: bool
     split_wide: bool

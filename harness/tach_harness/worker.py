@@ -9,6 +9,7 @@ import signal
 import struct
 import sys
 import traceback
+from contextlib import suppress
 from os import _exit
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -106,7 +107,7 @@ class Worker:
         self.crash_file = CrashFile()
         self.shared = shared  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
-        self.spent = ""  # why the engine cannot go on with this process
+        self.spent = False  # the engine cannot, or should not, go on with this process
         self.interrupted = False
         self._rerun = False  # a second opinion: nothing follows the last item
         plugin.sink.holding = True
@@ -140,7 +141,7 @@ class Worker:
             verdict = keeper.push()
             if verdict is None:
                 try:
-                    engine = SnapshotEngine.create(self.plugin.options.engine)
+                    engine = SnapshotEngine.create(self.plugin.options)
                     if isinstance(engine, str):
                         print(f"tach: a worker forks its tests, it cannot be rewound: {engine}", file=sys.__stderr__)
                     else:
@@ -148,6 +149,9 @@ class Worker:
                     self._obey()
                 except BaseException:
                     die_of_exception()
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:  # images of earlier ones, see zygote/image_process.h
+                    pass
             if not verdict.finished:
                 crashed = native.current_item()
                 if crashed == native.NO_ITEM:
@@ -178,8 +182,9 @@ class Worker:
         if self.spent and self.plan.split_wide:
             self.retire = True  # session fixtures of its own: they are finalised when it is told to finish
         end = indices[-1] + 1
-        send(native.KIND_RUN_DONE, end, a=int(self.retire), b=int(self.interrupted))
-        if self.spent and not self.retire:
+        replaced = self.spent and not self.retire
+        send(native.KIND_RUN_DONE, end, a=int(self.retire), b=int(self.interrupted), t0=int(replaced))
+        if replaced:
             ForkEngine().pop(Verdict())  # the keeper makes another one
 
     def _finish(self, charged: int) -> NoReturn:
@@ -263,7 +268,7 @@ class Worker:
             native.end()
             if verdict.kept:
                 self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
-            self.spent = verdict.condemned
+            self._judge_process(verdict)
             self._send_done(index, self.engine.mode, verdict)
             return 1
 
@@ -271,6 +276,9 @@ class Worker:
             return not (self.shared or self.spent) and self._may_go_on(row[position])
 
         return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on))
+
+    def _judge_process(self, verdict: Verdict) -> None:
+        self.spent = self.spent or bool(verdict.condemned) or self.engine.is_worn_out()
 
     def _detached_test(self, index: int) -> Verdict:
         forgotten = Forgotten(self.session, self.plan)
@@ -319,8 +327,9 @@ class Worker:
                 self._unit(chunk)
             except BaseException:
                 die_of_exception()
-            self.spent = self.engine.pop(Verdict(interrupted=self.interrupted)) or self.spent
+            self.spent = bool(self.engine.pop(Verdict(interrupted=self.interrupted))) or self.spent
             return len(chunk)
+        self._judge_process(verdict)
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
@@ -522,8 +531,7 @@ class Worker:
         note, flags = b"", 0
         if verdict.condemned:
             note, flags = text(f"{verdict.condemned}: its process is replaced"), native.DONE_CONDEMNED
-        rewind = struct.pack("<9q", *verdict.rewind) if verdict.rewind else b""
-        strings = (b"", note, b"", rewind) if rewind or note else ()
+        strings = (b"", note, b"", verdict.rewind, text(verdict.condemned)) if verdict.rewind or note else ()
         send(native.KIND_DONE, index, a=mode, b=flags, t1=verdict.reset_ns, strings=strings)
 
     def _wide_state(self) -> tuple[list[Any], dict[Any, int]]:
