@@ -25,7 +25,7 @@ void RewindMetrics::add(std::int64_t reset_ns, const shm::RewindReport& report) 
 
 void RewindMetrics::tell(std::map<std::string, double>& metrics) const {
     for (const auto& [why, times] : condemned_) metrics["condemned." + why] = static_cast<double>(times);
-    if (respawned_ > 0) metrics["respawns"] = static_cast<double>(respawned_);
+    if (respawned_ > 0) metrics["fresh_processes"] = static_cast<double>(respawned_);
     if (rewinds_.empty()) return;
     const auto all = [&](const std::string& name, const auto& value_of) {
         std::vector<double> values;

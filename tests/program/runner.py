@@ -296,8 +296,13 @@ class Project:
         return file.read_text().splitlines() if file.exists() else []
 
     def start(self, *words: str, env: dict[str, str] | None = None, terminal: bool = False, **how: Any) -> Run:
-        engine = [] if "--engine" in words or words[:1] == ("doctor",) else ["--engine", ENGINE]
-        command = [str(SUPERVISOR), "--python", self.python, *engine, *words]
+        engine = [] if "--engine" in words else ["--engine", ENGINE]
+        ours = (
+            [*words, "--python", self.python]
+            if words[:1] == ("doctor",)
+            else ["--python", self.python, *engine, *words]
+        )
+        command = [str(SUPERVISOR), *ours]
         return Run(command, how.pop("cwd", self.path), clean_environment(**(env or {})), terminal, **how)
 
     def tach(self, *words: str, env: dict[str, str] | None = None, timeout: float = TIMEOUT_S, **how: Any) -> Result:

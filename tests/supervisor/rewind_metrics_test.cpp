@@ -35,7 +35,7 @@ TEST_CASE("percentiles of all quantities") {
     CHECK(told["dirty_pages.p50"] == 51);
     CHECK(told["map_repairs"] == 51);
     CHECK(told["condemned.it left a thread"] == 1);
-    CHECK(told["respawns"] == 1);
+    CHECK(told["fresh_processes"] == 1);
     CHECK(metrics.line().find("101 rewinds, median 51 us (guard 2,") == 0);
 }
 

@@ -1,0 +1,114 @@
+"""Which engine is chosen, what doctor says of it, and how a container that denies userfaultfd is dealt with."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from runner import SUPERVISOR, Project, Result, clean_environment, Run
+
+# Runs a command under a seccomp filter that denies one system call with EPERM, as a container's profile does.
+DENYING = """
+import ctypes, os, struct, sys
+LOAD, EQUAL, RETURN, ALLOW, EPERM = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050001
+steps = [(LOAD, 0, 0, 0), (EQUAL, 0, 1, int(sys.argv[1])), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
+program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+
+class Filter(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.c_void_p)]
+
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, ctypes.byref(Filter(len(steps), ctypes.addressof(program))), 0, 0) == 0  # PR_SET_SECCOMP
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+# x86-64's numbers
+USERFAULTFD, PIDFD_OPEN = 323, 434
+
+
+def denied(project: Project, call: int, *words: str) -> Result:
+    command = [sys.executable, "-c", DENYING, str(call), str(SUPERVISOR), *words, "--python", project.python]
+    return Run(command, project.path, clean_environment()).finish()
+
+
+@pytest.fixture
+def rewinds(project: Project) -> None:
+    """Skip where this machine has no engine but fork."""
+    if "engine wp-async       works" not in project.tach("doctor").out:
+        pytest.skip("this machine cannot rewind by userfaultfd")
+
+
+def test_doctor_tells_what_was_found_and_chosen(project: Project) -> None:
+    result = project.tach("doctor")
+    assert result.code == 0
+    subjects = [line[:20].strip() for line in result.out.splitlines()]
+    assert subjects[0] == "tach"
+    assert subjects[-3:] == ["engine wp-async", "engine cow", "engine fork"]
+    assert result.out.count("is chosen") == 1
+    assert project.python in result.out
+
+
+def test_a_directory_called_doctor_is_a_path(project: Project) -> None:
+    project.write("doctor/test_it.py", "def test_a(): pass\n")
+    project.write("test_other.py", "def test_b(): pass\n")
+    project.tach("doctor").expect(0, passed=1)
+
+
+@pytest.mark.usefixtures("rewinds")
+def test_the_best_engine_is_the_default(project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    assert "engine wp-async, modes: 1 snapshot" in project.tach("--engine", "auto").out
+
+
+@pytest.mark.usefixtures("rewinds")
+def test_where_userfaultfd_is_denied_cow_is_chosen(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+        seen = []
+
+        @pytest.fixture(scope="module")
+        def wide(): return []
+
+        @pytest.mark.parametrize("number", range(50))
+        def test_it(number, wide):
+            assert seen == wide == []
+            seen.append(number)
+            wide.append([0] * number)
+        """,
+    )
+    result = denied(project, USERFAULTFD, "--strict-isolation").expect(0, passed=50)
+    assert "engine cow, modes: 50 snapshot" in result.out
+    doctor = denied(project, USERFAULTFD, "doctor").out
+    assert "allow userfaultfd in the container's seccomp profile" in doctor
+    assert "engine cow            works, is chosen" in doctor
+
+
+@pytest.mark.usefixtures("rewinds")
+def test_an_engine_that_was_asked_for_is_never_replaced(project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    result = denied(project, USERFAULTFD, "--engine", "wp-async")
+    assert result.code == 4
+    assert result.err.startswith("tach: engine wp-async (command line): userfaultfd: Operation not permitted; ")
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("rewinds")
+def test_cow_needs_a_process_for_the_image_and_says_so(project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    result = denied(project, PIDFD_OPEN, "--engine", "cow")
+    assert result.code == 4
+    assert "engine cow (command line): the image of its memory cannot be made" in result.err
+
+
+def test_snapshots_of_an_engine_that_has_none_cannot_be_verified(project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    result = project.tach("--engine", "fork", "--verify-snapshots")
+    assert result.code == 4
+    assert "--verify-snapshots: engine fork (command line) has no snapshots; choose another" in result.err
+
+
+def test_mode_fork_is_engine_fork(project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    assert "engine fork, modes: 1 fork" in project.tach("--engine", "auto", "--mode", "fork").out
