@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from runner import SUPERVISOR, Project, Result, clean_environment, Run
+from runner import SUPERVISOR, Project, Result, Run, clean_environment
 
 # Runs a command under a seccomp filter that denies one system call with EPERM, as a container's profile does.
 DENYING = """
