@@ -220,8 +220,8 @@ def snapshot_check() -> str:
 def snapshot_same_descriptors() -> bool:
     """Whether the same files are open as when the top layer was pushed; False if that cannot be told."""
 
-def snapshot_rewind(position: int, flags: int, /) -> None:
-    """Go back to the top layer; returns only if that is impossible."""
+def snapshot_rewind(position: int, flags: int, imports: int, /) -> None:
+    """Go back to the top layer; returns only if that is impossible. `imports` is for the report."""
 
 def snapshot_drop() -> None:
     """Forget the top layer; the present state goes on above the layer below."""

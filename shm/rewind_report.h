@@ -25,6 +25,7 @@ struct RewindReport {
     std::int64_t fetched_pages = 0;  // from the image process, each once
     std::int64_t repairs = 0;        // 1: mappings had to be put back
     std::int64_t layers = 0;         // how many there are
+    std::int64_t imports = 0;        // modules that the test had imported and that are forgotten
 
     // Nothing if it is no such report.
     [[nodiscard]] static std::optional<RewindReport> parse(std::string_view bytes) {

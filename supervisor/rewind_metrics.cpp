@@ -49,6 +49,7 @@ void RewindMetrics::tell(std::map<std::string, double>& metrics) const {
     all("faults", [](const Rewind& r) { return static_cast<double>(r.report.faults); });
     all("layers", [](const Rewind& r) { return static_cast<double>(r.report.layers); });
     metrics["map_repairs"] = sum(&shm::RewindReport::repairs);
+    metrics["reimports"] = sum(&shm::RewindReport::imports);
     metrics["fetched_pages"] = sum(&shm::RewindReport::fetched_pages);
     double hot = 0;
     double written = 0;
@@ -72,10 +73,11 @@ std::string RewindMetrics::line() const {
     if (rewinds_.empty()) return {};
     return fmt::format(
         "{} rewinds, median {:.0f} us (guard {:.0f}, scan {:.0f}, copy {:.0f}, protect {:.0f}), 99 % within {:.0f} us; "
-        "{:.0f} dirty pages, {:.0f} of them hot; {} with mappings to put back; {} fresh processes",
+        "{:.0f} dirty pages, {:.0f} of them hot; {} with mappings to put back; {} fresh processes; {} imports "
+        "forgotten",
         rewinds_.size(), m["reset_us.p50"], m["reset_guard_us.p50"], m["reset_scan_us.p50"], m["reset_copy_us.p50"],
         m["reset_protect_us.p50"], m["reset_us.p99"], m["dirty_pages.p50"], m["hot_pages.p50"], m["map_repairs"],
-        respawned_);
+        respawned_, m["reimports"]);
 }
 
 }  // namespace tach::supervisor

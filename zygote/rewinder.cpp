@@ -174,7 +174,7 @@ void rewind_on_own_stack() {
         fall_apart("setcontext");
     }
     if (const Refusal refusal = layer.kernel.restore()) fall_apart(refusal.why);
-    state.passage.stats = {.guard_ns = base::monotonic_ns() - started};
+    state.passage.stats = {.guard_ns = base::monotonic_ns() - started, .imports = state.passage.imports};
     ++state.rewinds;
     if (const Refusal refusal = state.snapshot.rewind(state.passage.stats)) fall_apart(refusal.why);
     state.came_back = true;

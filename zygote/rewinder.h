@@ -22,6 +22,7 @@ namespace tach::zygote {
 struct Passage {
     std::uint64_t position = 0;
     std::uint32_t flags = 0;
+    std::uint32_t imports = 0;  // see RewindReport
     RewindStats stats;
 };
 

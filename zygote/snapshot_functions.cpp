@@ -127,8 +127,9 @@ PyObject* snapshot_same_descriptors(PyObject*, PyObject*) {
 PyObject* snapshot_rewind(PyObject*, PyObject* args) {
     unsigned long long position = 0;  // NOLINT(google-runtime-int): PyArg_ParseTuple's "K"
     unsigned int flags = 0;
-    if (PyArg_ParseTuple(args, "KI", &position, &flags) == 0 || !is_open()) return nullptr;
-    engine->rewind(Passage{.position = position, .flags = flags});
+    unsigned int imports = 0;
+    if (PyArg_ParseTuple(args, "KII", &position, &flags, &imports) == 0 || !is_open()) return nullptr;
+    engine->rewind(Passage{.position = position, .flags = flags, .imports = imports});
     Py_RETURN_NONE;
 }
 

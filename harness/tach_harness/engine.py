@@ -32,6 +32,10 @@ from .options import Options
 from .process import flush_buffers, fork
 
 
+# What crosses a rewind as flags.
+INTERRUPTED, IMPORTS_DUE = 1, 2
+
+
 class Verdict(NamedTuple):
     """What is known of a test or a layer after coming back."""
 
@@ -41,6 +45,8 @@ class Verdict(NamedTuple):
     status: int = 0  # wait status of the process, if there was one
     reset_ns: int = 0  # end of the last phase up to now
     condemned: str = ""  # why its process could not be rewound
+    imports: int = 0  # modules that it imported
+    imports_due: bool = False  # some had better be there from the start, see imports.py
     rewind: bytes = b""  # what the rewind did, see native.snapshot_passage
 
 
@@ -315,7 +321,8 @@ class SnapshotEngine:
 
         def leave() -> None:
             flush_buffers(same_files=native.snapshot_same_descriptors())
-            native.snapshot_rewind(position, int(verdict.interrupted))
+            flags = INTERRUPTED * verdict.interrupted | IMPORTS_DUE * verdict.imports_due
+            native.snapshot_rewind(position, flags, verdict.imports)
 
         callbacks.run_new(leave)
         return native.snapshot_refusal()
@@ -324,4 +331,5 @@ class SnapshotEngine:
     def _verdict() -> Verdict:
         passage = native.snapshot_passage()
         reset_ns = max(0, native.monotonic_ns() - native.ended_ns())
-        return Verdict(interrupted=bool(passage[1]), reset_ns=reset_ns, rewind=passage[2])
+        interrupted, imports_due = bool(passage[1] & INTERRUPTED), bool(passage[1] & IMPORTS_DUE)
+        return Verdict(interrupted=interrupted, imports_due=imports_due, reset_ns=reset_ns, rewind=passage[2])

@@ -18,6 +18,7 @@ from _pytest.outcomes import Exit
 
 from . import layers
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
+from .imports import Imports
 from .link import native, receive, send, text
 from .plan import Plan
 from .process import YOUNG_GENERATIONS, CrashFile, collect_garbage, read_capture
@@ -105,6 +106,7 @@ class Worker:
         self.reporter = Reporter(session.config, plugin.sink, plugin.options.json)
         self.filler = layers.Filler(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
+        self.imports = Imports(plugin.options.unset)
         self.shared = shared  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
         self.spent = False  # the engine cannot, or should not, go on with this process
@@ -141,12 +143,7 @@ class Worker:
             verdict = keeper.push()
             if verdict is None:
                 try:
-                    engine = SnapshotEngine.create(self.plugin.options)
-                    if isinstance(engine, str):
-                        print(f"tach: a worker forks its tests, it cannot be rewound: {engine}", file=sys.__stderr__)
-                    else:
-                        self.engine = engine
-                    self._obey()
+                    self._begin_runner()
                 except BaseException:
                     die_of_exception()
             with suppress(ChildProcessError):
@@ -154,10 +151,27 @@ class Worker:
                     pass
             if not verdict.finished:
                 crashed = native.current_item()
+                if crashed == native.NO_ITEM and self.imports.gave_up():
+                    continue
                 if crashed == native.NO_ITEM:
                     _exit(70)  # ours to explain, not a test's; it has done so
                 self._report_crash(crashed, verdict)
                 send(native.KIND_RUN_DONE, crashed + 1)
+
+    def _begin_runner(self) -> NoReturn:
+        """In the copy. If modules are due it takes the keeper's place once it has them: all further copies do, too."""
+        if self.imports.is_due():
+            if self.imports.warm():
+                ForkEngine().pop(Verdict())  # what they left behind goes with this process
+            read_capture(self.session.config)  # what a module prints when it is imported
+            collect_garbage(YOUNG_GENERATIONS)
+            self._keep_runners()
+        engine = SnapshotEngine.create(self.plugin.options)
+        if isinstance(engine, str):
+            print(f"tach: a worker forks its tests, it cannot be rewound: {engine}", file=sys.__stderr__)
+        else:
+            self.engine = engine
+        self._obey()
 
     def _obey(self) -> NoReturn:
         while True:
@@ -275,10 +289,12 @@ class Worker:
         def may_go_on(position: int) -> bool:
             return not (self.shared or self.spent) and self._may_go_on(row[position])
 
+        self.imports.mark()
         return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on))
 
     def _judge_process(self, verdict: Verdict) -> None:
-        self.spent = self.spent or bool(verdict.condemned) or self.engine.is_worn_out()
+        worn_out = self.engine.is_worn_out() or verdict.imports_due  # a fresh one has the modules
+        self.spent = self.spent or bool(verdict.condemned) or worn_out
 
     def _detached_test(self, index: int) -> Verdict:
         forgotten = Forgotten(self.session, self.plan)
@@ -329,7 +345,7 @@ class Worker:
                 die_of_exception()
             self.spent = bool(self.engine.pop(Verdict(interrupted=self.interrupted))) or self.spent
             return len(chunk)
-        self._judge_process(verdict)
+        self._judge_process(verdict._replace(imports_due=self.imports.is_due()))
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
@@ -400,6 +416,7 @@ class Worker:
         def may_go_on(at: int) -> bool:
             return not (self.shared or self.interrupted) and self._may_go_on(row[at])
 
+        self.imports.mark()
         settled = self.engine.each(Steps(length, step, settle, may_go_on))
         if settled < length or not last:
             return settled
@@ -491,11 +508,12 @@ class Worker:
         late = self._late(before) if before is not None and not interrupted else []
         flags = native.DONE_HELD if (held or rewinding) else 0
         self._send_extras(index, mode, flags, late, started)
-        if mode == native.MODE_SNAPSHOT:
-            native.mark_end()
-        else:
+        if mode != native.MODE_SNAPSHOT:
             native.end()
-        return Verdict(kept=bool(late), interrupted=interrupted)
+            return Verdict(kept=bool(late), interrupted=interrupted)
+        native.mark_end()
+        imports, due = self.imports.note()
+        return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, imports_due=due)
 
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:
         """True if the session must end with this item."""

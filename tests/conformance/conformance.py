@@ -70,8 +70,6 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("all", "quick"):
             command.add_argument("--jobs", type=int, default=0, help="combinations at once (default: one a core)")
             command.add_argument("--own", default="", metavar="PART", help="only our own cases so named")
-        if name == "quick":
-            command.add_argument("--engine", default="", help="what the newest pytest is run on")
         if name == "compare":
             command.add_argument("project", type=Path)
     return parser
@@ -138,18 +136,17 @@ def _all(options: argparse.Namespace, args: list[str]) -> int:
 def _quick(options: argparse.Namespace, args: list[str]) -> int:
     """Run the self test, then old pytest on old python and new on new; of what lies between, the core, told briefly.
 
-    The new ones run on `--engine`, where both ends are not the same.
+    The new ones run on tach's default engine, the old ones on fork.
     """
     if _selftest(options, args):
         return 1
     pythons, versions = _pythons(options), options.pytest or list(PYTESTS)
     old, new = (pythons[0], versions[0]), (pythons[-1], versions[-1])
     middle = [(pythons[-1], version) for version in versions[1:-1]]
-    own = own_combinations([new], options.own, options.engine)
-    own += own_combinations([old], options.own) if old != new or options.engine else []
+    own = own_combinations([new], options.own) + own_combinations([old], options.own, "fork")
     own = [c for c in own if not c.label.startswith("own/core-short") or not middle]
     own += own_combinations(middle, options.own or "core-short")
-    return _run(options, args, own + real_combinations(_suites(options), [new], options.engine))
+    return _run(options, args, own + real_combinations(_suites(options), [new]))
 
 
 def _suites(options: argparse.Namespace) -> list[Suite]:

@@ -77,9 +77,9 @@ def own_combinations(pairs: Iterable[tuple[Python, str]], only: str = "", engine
     return [Combination(c, python, pytest, engine) for python, pytest in pairs for c in cases if c.runs_on(pytest)]
 
 
-def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]], engine: str = "") -> list[Combination]:
+def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]]) -> list[Combination]:
     """Return the suites of real projects on each pair."""
-    return [Combination(s, python, pytest, engine) for python, pytest in pairs for s in suites if s.runs_on(pytest)]
+    return [Combination(s, python, pytest) for python, pytest in pairs for s in suites if s.runs_on(pytest)]
 
 
 def run_all(combinations: list[Combination], settings: Settings, say: Say) -> int:

@@ -30,10 +30,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TACH_BUILD_DIR", ROOT / "build"))
-# To run all tests on one engine, and the mode that isolated tests then have.
-ENGINE = os.environ.get("TACH_TEST_ENGINE", "fork")
-ISOLATED = "fork" if ENGINE == "fork" else "snapshot"
 SUPERVISOR = Path(os.environ.get("TACH_SUPERVISOR", BUILD / "supervisor" / "tach-supervisor"))
+
+
+def _default_engine() -> str:
+    if not SUPERVISOR.is_file():
+        return "fork"  # pytest_sessionstart says so
+    report = subprocess.run([str(SUPERVISOR), "doctor"], capture_output=True, text=True, check=False).stdout
+    chosen = re.search(r"^engine (\S+) .*is chosen$", report, re.MULTILINE)
+    return chosen[1] if chosen else "fork"
+
+
+# The engine that all tests run on, and the mode that isolated tests then have.
+ENGINE = os.environ.get("TACH_TEST_ENGINE") or _default_engine()
+ISOLATED = "fork" if ENGINE == "fork" else "snapshot"
 
 TIMEOUT_S = 60.0
 # What the keeper is given to end what a run has left, from the end of the supervisor on.
