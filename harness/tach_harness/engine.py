@@ -31,7 +31,6 @@ from .link import native
 from .options import Options
 from .process import flush_buffers, fork
 
-
 # What crosses a rewind as flags.
 INTERRUPTED, IMPORTS_DUE = 1, 2
 
