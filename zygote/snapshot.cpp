@@ -50,8 +50,18 @@ constexpr std::size_t kMostColdRanges = 256;
 
 constexpr std::uint16_t kHotBit = 0x8000;
 
-// In place of a copy: it must be fetched from the image process. No copy has this address, PrivateMemory itself has it.
+// In place of a copy: it must be fetched from the image process; and the same once it was. No copy has these addresses,
+// PrivateMemory itself has them. Most pages that are written once are one test's own and never written again: only the
+// second time a copy is kept.
 std::byte* const kInImage = pointer_to(kPrivateHome.begin);
+std::byte* const kFetchedOnce = kInImage + 1;
+
+// Copies of pages that were fetched, hot ones apart. A guess.
+constexpr std::size_t kMostFetched = 256;
+
+bool is_copy(const std::byte* source) {
+    return source != nullptr && source != kInImage && source != kFetchedOnce;
+}
 
 bool is_absent(const PageRun& run) {
     return (run.categories & (base::kPagePresent | base::kPageSwapped)) == 0;
@@ -138,6 +148,7 @@ Snapshot::Snapshot(PrivateMemory& memory, const base::WriteTracker& tracker, Fil
     : memory_(memory),
       tracker_(tracker),
       files_(files),
+      scratch_(memory.take_page()),
       text_(memory.take_array<char>(kTextBytes), kTextBytes),
       runs_(memory.take_array<PageRun>(kRuns), kRuns),
       map_(&memory),
@@ -146,7 +157,8 @@ Snapshot::Snapshot(PrivateMemory& memory, const base::WriteTracker& tracker, Fil
       carried_(&memory),
       exempt_(&memory),
       cold_(&memory),
-      hot_(&memory) {}
+      hot_(&memory),
+      fetched_(&memory) {}
 
 void Snapshot::exempt(AddressRange bytes) {
     exempt_.push_back(bytes);
@@ -362,8 +374,9 @@ void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
         }
         std::byte* const before = region.sources[region.index(page)];
         if (as_below && before == nullptr) continue;
-        // What was written once is told again and again by a tracker that does not forget.
-        if (!plain && !tracker_.forgets() && is_unchanged(region, page)) continue;
+        // Hot pages are told whether they were written or not; where the tracker does not forget, all are hot.
+        const bool hot = !tracker_.forgets() || (region.histories[region.index(page)] & kHotBit) != 0;
+        if (!plain && hot && is_unchanged(region, page)) continue;
         layer.undo.push_back({page, before});
         set_source(region, page, plain ? nullptr : take_source(region, page, run));
     }
@@ -379,22 +392,42 @@ std::byte* Snapshot::take_source(const Region& region, Address page, const PageR
 
 bool Snapshot::is_unchanged(const Region& region, Address page) const {
     const std::byte* const source = region.sources[region.index(page)];
-    if (source == nullptr || source == kInImage || !region.map.readable) return false;
+    if (!is_copy(source) || !region.map.readable) return false;
     return std::memcmp(source, pointer_to(page), kPageSize) == 0;
 }
 
-// Replaces the mark by a copy. It belongs to the layer whose mark it was, and to no list: level 0 is never dropped
-// while the process is rewound.
-Refusal Snapshot::fetch_source(Region& region, Address page) {
-    std::byte*& source = region.sources[region.index(page)];
-    if (source != kInImage) return {};
-    std::byte* const copy = memory_.take_page();
-    if (!image_->fetch(page, copy)) {
-        memory_.give_back_page(copy);
-        return refuse("the image of its memory is gone", page, errno);
+// What the page's mark stands for. A copy that is kept belongs to the layer whose mark it was, and to no list: level 0
+// is never dropped while the process is rewound.
+const std::byte* Snapshot::fetch(std::byte*& source, Address page) {
+    const bool first = source == kInImage && tracker_.forgets();  // otherwise every push would ask for it again
+    std::byte* const place = first ? scratch_ : memory_.take_page();
+    if (!image_->fetch(page, place)) {
+        if (!first) memory_.give_back_page(place);
+        return nullptr;
     }
-    source = copy;
-    return {};
+    source = first ? kFetchedOnce : place;
+    if (!first) note_fetched(page, place);
+    return place;
+}
+
+// Tests that follow each other touch the same pages, then others do: what was fetched long ago and is not hot is given
+// back.
+void Snapshot::note_fetched(Address page, std::byte* copy) {
+    if (!tracker_.forgets()) return;
+    const Undo latest{page, copy};
+    if (fetched_.size() < kMostFetched) {
+        fetched_.push_back(latest);
+        return;
+    }
+    const Undo oldest = std::exchange(fetched_[next_fetched_], latest);
+    next_fetched_ = (next_fetched_ + 1) % kMostFetched;
+    const Region* const region = region_at_or_after(oldest.page);
+    if (region == regions_.data() + regions_.size() || !region->map.range.contains(oldest.page)) return;
+    const std::size_t index = region->index(oldest.page);
+    if (!region->watched || region->sources[index] != oldest.source || (region->histories[index] & kHotBit) != 0)
+        return;
+    region->sources[index] = kFetchedOnce;
+    memory_.give_back_page(oldest.source);
 }
 
 // A swapped page may be one that cannot be read at all (MADV_GUARD_INSTALL, Linux 6.13): the kernel tells both alike.
@@ -444,7 +477,7 @@ void Snapshot::drop() {
         const Undo& undo = *change;
         Region& region = *region_at_or_after(undo.page);
         std::byte* const copy = region.sources[region.index(undo.page)];
-        if (copy != nullptr && copy != kInImage) {
+        if (is_copy(copy)) {
             memory_.give_back_page(copy);
         }
         set_source(region, undo.page, undo.source);
@@ -665,13 +698,14 @@ Refusal Snapshot::restore_carried(RewindStats& stats) {
 Refusal Snapshot::restore_page(Region& region, Address page, RewindStats& stats) {
     ++stats.dirty_pages;
     const std::size_t index = region.index(page);
-    if (region.sources[index] == kInImage) {
-        ++stats.fetched_pages;
-        if (Refusal refusal = fetch_source(region, page)) return refusal;
-    }
     const bool hot = (region.histories[index] & kHotBit) != 0;
     if (hot) ++stats.hot_written;
-    const std::byte* const source = region.sources[index];
+    const std::byte* source = region.sources[index];
+    if (source != nullptr && !is_copy(source)) {
+        ++stats.fetched_pages;
+        source = fetch(region.sources[index], page);
+        if (source == nullptr) return refuse("the image of its memory is gone", page, errno);
+    }
     if (source != nullptr) {
         copy_in(page, source);
     } else if (hot && region.map.inode == 0 && region.map.writable) {

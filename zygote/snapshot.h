@@ -124,7 +124,8 @@ class Snapshot {
     void take_run(Layer& layer, Region& region, const base::PageRun& run);
     [[nodiscard]] std::byte* take_source(const Region& region, base::Address page, const base::PageRun& run);
     [[nodiscard]] bool is_unchanged(const Region& region, base::Address page) const;
-    [[nodiscard]] Refusal fetch_source(Region& region, base::Address page);
+    [[nodiscard]] const std::byte* fetch(std::byte*& source, base::Address page);
+    void note_fetched(base::Address page, std::byte* copy);
     void set_source(Region& region, base::Address page, std::byte* source);
     [[nodiscard]] Refusal protect_all();
 
@@ -164,6 +165,7 @@ class Snapshot {
     const base::WriteTracker& tracker_;
     Files files_;
     const ImageProcess* image_ = nullptr;
+    std::byte* scratch_;                       // a page
     std::span<char> text_;                     // of files in /proc
     std::span<base::PageRun> runs_;            // of scans
     std::pmr::vector<base::MappedRange> map_;  // as last read
@@ -173,6 +175,8 @@ class Snapshot {
     std::pmr::vector<base::AddressRange> exempt_;
     std::pmr::vector<base::AddressRange> cold_;  // written and restored, to be protected again
     std::pmr::vector<base::Address> hot_;
+    std::pmr::vector<Undo> fetched_;  // a ring of the latest copies from the image
+    std::size_t next_fetched_ = 0;
     base::AddressRange drops_;          // pages without a source that wait to be dropped together
     base::Address strangers_from_ = 0;  // repair: the map is in order up to here
     bool dry_run_ = false;              // repair: only look

@@ -278,8 +278,8 @@ def test_a_thousand_rewinds_of_one_worker(project: Project) -> None:
     assert "fresh_processes" not in report.data["metrics"]
     early, late = ([int(n) for n in line.split()] for line in (project / "measured").read_text().splitlines())
     assert late[:2] == pytest.approx(early[:2], rel=0.01)
-    # With cow a page that was written once stays the worker's own.
-    assert late[2] <= early[2] * (1.5 if "cow" in SNAPSHOTS else 1.01)
+    # Each test writes to memory of its own item, which is then no longer shared with the zygote.
+    assert late[2] - early[2] <= 900 * (8 if "cow" in SNAPSHOTS else 4)
 
 
 def test_a_worn_out_process_is_replaced_between_runs(project: Project) -> None:
