@@ -80,6 +80,10 @@ base::Result<KernelState::Probes> KernelState::Probes::open() {
         auto high = fd.duplicate(kLowestOwnDescriptor);
         *place = high ? *std::move(high) : std::move(fd);
     }
+    const base::UniqueFd timers(::open("/proc/self/timers", O_RDONLY | O_CLOEXEC));
+    if (timers.valid()) {
+        if (auto high = timers.duplicate(kLowestOwnDescriptor)) probes.timers = *std::move(high);
+    }
     return probes;
 }
 
@@ -110,6 +114,7 @@ Refusal KernelState::record() {
     if (count_threads() != 1) return refuse("the process has more than one thread");
     if (Refusal refusal = check_children()) return refusal;
     read(settings_);
+    read_timers(timers_);
     const long length = ::syscall(SYS_getcwd, directory_.data(), directory_.size());  // NOLINT(google-runtime-int)
     if (length <= 0) return refuse("the working directory cannot be read", 0, errno);
     directory_length_ = static_cast<std::size_t>(length);
@@ -140,13 +145,14 @@ Refusal KernelState::record_descriptors() {
     for (Descriptor& descriptor : descriptors_) {
         struct stat status {};
         if (::fstat(descriptor.fd, &status) != 0) return refuse("a descriptor cannot be read", 0, errno);
-        descriptor.inherited = (::fcntl(descriptor.fd, F_GETFD) & FD_CLOEXEC) == 0;
+        descriptor.own_flags = ::fcntl(descriptor.fd, F_GETFD);
+        descriptor.file_flags = ::fcntl(descriptor.fd, F_GETFL);
         descriptor.device = status.st_dev;
         descriptor.inode = status.st_ino;
         if (S_ISREG(status.st_mode)) {
             // Other files that are open for writing may be shared with other processes, and a log goes on where it is.
             const bool capture = is_capture_file(descriptor.fd);
-            const bool read_only = (::fcntl(descriptor.fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+            const bool read_only = (descriptor.file_flags & O_ACCMODE) == O_RDONLY;
             if (capture || read_only) descriptor.offset = ::lseek(descriptor.fd, 0, SEEK_CUR);
             if (capture) descriptor.size = status.st_size;
         }
@@ -199,6 +205,7 @@ Refusal KernelState::check() {
     if (count_threads() < 0) return refuse("it closed descriptors of tach");
     if (Refusal refusal = check_threads()) return refusal;
     if (Refusal refusal = check_children()) return refusal;
+    if (Refusal refusal = check_timers()) return refusal;
     read(now_);
     if (Refusal refusal = check_settings()) return refusal;
     for (Descriptor& descriptor : descriptors_) {
@@ -228,6 +235,35 @@ Refusal KernelState::check_children() {
         if (info.si_pid == 0) return refuse("it left a child process running");
         // It has ended and nobody will remember it.
     }
+}
+
+// Blocks of lines of which the first is "ID: N", see proc_pid_timers(5).
+void KernelState::read_timers(TimerIds& ids) const {
+    ids.fill(-1);
+    std::array<char, 4096> text{};
+    const ssize_t got = probes_->timers.valid() ? ::pread(probes_->timers.get(), text.data(), text.size(), 0) : 0;
+    std::string_view rest(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+    static constexpr std::string_view kMark = "ID: ";
+    std::size_t count = 0;
+    while (count < ids.size() && rest.starts_with(kMark)) {
+        rest.remove_prefix(kMark.size());
+        std::from_chars(rest.data(), rest.data() + rest.size(), ids.at(count++));
+        const std::size_t next = rest.find("\nID: ");
+        rest.remove_prefix(next == std::string_view::npos ? rest.size() : next + 1);
+    }
+}
+
+// Deletes those that are new.
+Refusal KernelState::check_timers() {
+    TimerIds now{};
+    read_timers(now);
+    if (now == timers_) return {};
+    for (const int id : now) {
+        const bool known = std::find(timers_.begin(), timers_.end(), id) != timers_.end();
+        if (!known) ::syscall(SYS_timer_delete, id);
+    }
+    read_timers(now);
+    return now == timers_ ? Refusal{} : refuse("it deleted a timer");
 }
 
 Refusal KernelState::check_settings() const {
@@ -333,9 +369,15 @@ Refusal KernelState::restore_descriptors() {
     for (const Descriptor& descriptor : descriptors_) {
         if (descriptor.lost) {
             replaced = true;
-            if (::dup3(descriptor.copy, descriptor.fd, descriptor.inherited ? 0 : O_CLOEXEC) < 0) {
+            if (::dup2(descriptor.copy, descriptor.fd) < 0) {
                 return refuse("a descriptor cannot be restored", static_cast<std::uint64_t>(descriptor.fd), errno);
             }
+        }
+        if (::fcntl(descriptor.fd, F_GETFD) != descriptor.own_flags) {
+            ::fcntl(descriptor.fd, F_SETFD, descriptor.own_flags);
+        }
+        if (::fcntl(descriptor.fd, F_GETFL) != descriptor.file_flags) {
+            ::fcntl(descriptor.fd, F_SETFL, descriptor.file_flags);  // takes what may change
         }
         if (descriptor.offset >= 0 && ::lseek(descriptor.fd, 0, SEEK_CUR) != descriptor.offset) {
             ::lseek(descriptor.fd, descriptor.offset, SEEK_SET);

@@ -3,15 +3,15 @@
 // The guard of the snapshot engine: the state of this process that lives in the kernel. record() at a push; at every
 // rewind check() tells whether what was left behind can be put back, and then restore() puts it back:
 //
-//   put back   descriptors (leaked ones closed, closed or replaced ones from duplicates), offsets of files that
-//              are open for reading only, offsets and sizes of pytest's capture files, signal dispositions, alternate
-//              stack, interval timers, working directory, umask, resource limits, process group, nice value, affinity;
-//              pending signals are drained; ended children are reaped (by check() already)
+//   put back   descriptors (leaked ones closed, closed or replaced ones from duplicates) with their flags, offsets of
+//              files that are open for reading only, offsets and sizes of pytest's capture files, signal dispositions,
+//              alternate stack, interval timers, POSIX timers that are new, working directory, umask, resource limits,
+//              process group, nice value, affinity; pending signals are drained; ended children are reaped (by check()
+//              already)
 //   refused    threads, running children, credentials, session, no_new_privs, seccomp, and what could
 //              not be put back
 //
-// Not looked at: POSIX timers, file locks, namespaces, System V objects; only native code or privileged calls can reach
-// most of them. Allocates in the given resource in record() only. About 150 system calls; a single thread, with all
+// Not looked at: file locks, namespaces, System V objects; only native code or privileged calls can reach most of them. Allocates in the given resource in record() only. About 150 system calls; a single thread, with all
 // signals blocked.
 
 #include <fcntl.h>
@@ -37,6 +37,7 @@ class KernelState {
     struct Probes {
         base::UniqueFd tasks;        // /proc/self/task, O_PATH
         base::UniqueFd descriptors;  // /proc/self/fd, O_PATH
+        base::UniqueFd timers;       // /proc/self/timers; invalid where the kernel has none
         [[nodiscard]] static base::Result<Probes> open();
     };
 
@@ -83,7 +84,8 @@ class KernelState {
     struct Descriptor {
         int fd = -1;
         int copy = -1;           // of the same open file, or -1 if there is none
-        bool inherited = false;  // by programs that are executed
+        int own_flags = 0;   // FD_CLOEXEC
+        int file_flags = 0;  // O_NONBLOCK and the like
         bool lost = false;       // at the last check: closed, or another file
         dev_t device = 0;
         ino_t inode = 0;
@@ -91,7 +93,11 @@ class KernelState {
         off_t size = -1;    // -1: not to be restored
     };
 
+    using TimerIds = std::array<int, 16>;  // -1: none; nobody has more
+
     static void read(Settings& settings);
+    void read_timers(TimerIds& ids) const;
+    [[nodiscard]] Refusal check_timers();
     [[nodiscard]] Refusal record_descriptors();
     [[nodiscard]] Refusal check_threads() const;
     [[nodiscard]] static Refusal check_children();
@@ -107,6 +113,7 @@ class KernelState {
     const Probes* probes_;
     Settings settings_;
     Settings now_;  // at the last check
+    TimerIds timers_{};
     std::pmr::vector<Descriptor> descriptors_;
     std::pmr::vector<int> ours_;     // duplicates and the like: open, not compared; in order
     std::int64_t open_count_ = -1;   // -1: the kernel does not tell it (before Linux 6.2)

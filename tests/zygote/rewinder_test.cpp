@@ -13,6 +13,7 @@
 
 #include <array>
 #include <csignal>
+#include <ctime>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -316,6 +317,32 @@ TEST_CASE("the kernel's state of the process is restored") {
                   [] { return true; }) == kOk);
         CHECK(::lseek(file, 0, SEEK_CUR) == 25);
         ::close(file);
+    }
+    SECTION("flags of descriptors") {
+        std::array<int, 2> ends{};
+        REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      ::fcntl(ends[0], F_SETFD, 0);
+                      ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
+                  },
+                  [&] {
+                      return ::fcntl(ends[0], F_GETFD) == FD_CLOEXEC && (::fcntl(ends[1], F_GETFL) & O_NONBLOCK) == 0;
+                  }) == kOk);
+        ::close(ends[0]);
+        ::close(ends[1]);
+    }
+    SECTION("POSIX timers are deleted") {
+        CHECK(rewind_in_child(
+                  5,
+                  [&](int) {
+                      timer_t timer{};
+                      const itimerspec soon{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = 1'000'000}};
+                      ::timer_create(CLOCK_MONOTONIC, nullptr, &timer);
+                      ::timer_settime(timer, 0, &soon, nullptr);
+                  },
+                  [] { return ::usleep(2000) == 0; }) == kOk);
     }
     SECTION("capture files are emptied") {
         const int file = static_cast<int>(::memfd_create("tach-capture", MFD_CLOEXEC));
