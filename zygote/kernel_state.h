@@ -11,8 +11,8 @@
 //   refused    threads, running children, credentials, session, no_new_privs, seccomp, and what could
 //              not be put back
 //
-// Not looked at: file locks, namespaces, System V objects; only native code or privileged calls can reach most of them. Allocates in the given resource in record() only. About 150 system calls; a single thread, with all
-// signals blocked.
+// Not looked at: file locks, namespaces, System V objects; only native code or privileged calls can reach most of them.
+// Allocates in the given resource in record() only. About 150 system calls; a single thread, with all signals blocked.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -83,10 +83,10 @@ class KernelState {
 
     struct Descriptor {
         int fd = -1;
-        int copy = -1;           // of the same open file, or -1 if there is none
+        int copy = -1;       // of the same open file, or -1 if there is none
         int own_flags = 0;   // FD_CLOEXEC
         int file_flags = 0;  // O_NONBLOCK and the like
-        bool lost = false;       // at the last check: closed, or another file
+        bool lost = false;   // at the last check: closed, or another file
         dev_t device = 0;
         ino_t inode = 0;
         off_t offset = -1;  // -1: it has none
