@@ -65,6 +65,7 @@ def run(session: pytest.Session, plugin: TachPlugin, why: str) -> bool:
     try:
         _loop(session, plugin, reporter, known)
     finally:
+        reporter.pause()
         _ask_for_summary(plugin)
     return True
 
@@ -72,6 +73,8 @@ def run(session: pytest.Session, plugin: TachPlugin, why: str) -> bool:
 def _loop(session: pytest.Session, plugin: TachPlugin, reporter: Reporter, known: dict[int, list[Message]]) -> None:
     replayer = Replayer(session, plugin)
     manager = session.config.pluginmanager
+    # After what is only replayed; once, since it takes pluggy as long as a small test.
+    first = next((index for index in range(len(session.items)) if index not in known), -1)
     for index, (item, nextitem) in enumerate(zip(session.items, [*session.items[1:], None])):
         # What the user has not seen yet: the crash of the last item that is known, and all that follows.
         plugin.sink.enter(plugin.sink.stage)
@@ -80,12 +83,10 @@ def _loop(session: pytest.Session, plugin: TachPlugin, reporter: Reporter, known
             for message in known[index]:
                 replayer.feed(message)
         else:
-            manager.register(reporter, "tach-reporter")
-            try:
-                _run_item(reporter, index, item, nextitem)
-            finally:
-                manager.unregister(reporter)
-                reporter.pause()
+            if index == first:
+                manager.register(reporter, "tach-reporter")
+            _run_item(reporter, index, item, nextitem)
+            reporter.pause()
         check_stop(session)
 
 
