@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
 from runner import ISOLATED, Project, Report
 
 NEIGHBOURS = "def test_neighbour(): pass\ndef test_other_neighbour(): pass\n"
@@ -206,6 +212,110 @@ def test_a_database_file(project: Project) -> None:
         """,
         2,
     )
+
+
+def test_a_thread_pool(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def pool():
+            with ThreadPoolExecutor(2) as pool:
+                pool.submit(int).result()
+                yield pool
+
+        done = []
+        def test_one(pool): assert pool.submit(done.append, 1).result() is None
+        def test_two(pool): assert pool.submit(sum, done).result() == 1
+        """,
+        2,
+    )
+
+
+def test_an_array_shared_with_processes(project: Project) -> None:
+    run_beside_neighbours(
+        project,
+        """
+        import multiprocessing
+        import pytest
+
+        def add(array, number):
+            with array.get_lock():
+                array[0] += number
+
+        @pytest.fixture(scope="module")
+        def array():
+            array = multiprocessing.get_context("fork").Array("i", 1)
+            yield array
+            assert array[0] == 3
+
+        def start(array, number):
+            process = multiprocessing.get_context("fork").Process(target=add, args=(array, number))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+
+        def test_one(array): start(array, 1); assert array[0] == 1
+        def test_two(array): start(array, 2); assert array[0] == 3
+        """,
+        2,
+    )
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_a_connection_to_a_database_server(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One connection for the session, each command once and in order, by what the server itself has counted."""
+    place = tmp_path_factory.mktemp("redis") / "socket"
+    server = subprocess.Popen(
+        ["redis-server", "--port", "0", "--unixsocket", str(place), "--save", ""], stdout=subprocess.DEVNULL
+    )
+    try:
+        while not place.exists():
+            assert server.poll() is None
+            time.sleep(0.01)
+        run_beside_neighbours(
+            project,
+            f"""
+            import socket
+            import pytest
+
+            class Client:
+                def __init__(self):
+                    self.socket = socket.socket(socket.AF_UNIX)
+                    self.socket.connect({str(place)!r})
+                    self.answers = self.socket.makefile("rb")
+
+                def do(self, command):
+                    self.socket.sendall(command.encode() + b"\\r\\n")
+                    answer = self.answers.readline().strip().decode()
+                    return self.answers.read(int(answer[1:]) + 2).decode() if answer[0] == "$" else answer
+
+            @pytest.fixture(scope="session")
+            def client():
+                client = Client()
+                assert client.do("SET n 0") == "+OK"
+                yield client
+                assert client.do("GET n").strip() == "5"
+
+            @pytest.mark.parametrize("number", range(1, 6))
+            def test_it(client, number): assert client.do("INCR n") == f":{{number}}"
+            """,
+            5,
+        )
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(place))
+        client.sendall(b"INFO\r\nINFO commandstats\r\nQUIT\r\n")
+        told = client.makefile().read()
+        assert "total_connections_received:2\n" in told
+        assert "connected_clients:1\n" in told
+        assert "cmdstat_incr:calls=5," in told
+        assert "cmdstat_set:calls=1," in told
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_a_read_only_file_is_not_live(project: Project) -> None:
