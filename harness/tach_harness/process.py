@@ -54,7 +54,9 @@ class _Writers:
     def flush(self, same_files: bool) -> None:
         files = self._files if same_files else native.writable_files()
         if files != self._files or not all(self._is_open(reference) for reference in self._found):
-            self._found = [weakref.ref(o) for o in gc.get_objects() if isinstance(o, _WRITERS)] if files else []
+            # By type: a proxy may say that it is whatever it stands for.
+            objects = gc.get_objects() if files else []
+            self._found = [weakref.ref(o) for o in objects if issubclass(type(o), _WRITERS)]
             self._found = [reference for reference in self._found if self._is_open(reference)]
             self._files = files
         for reference in self._found:

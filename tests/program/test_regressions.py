@@ -285,3 +285,25 @@ def test_garbage_of_the_collection_is_finalised_once(project: Project) -> None:
     )
     project.tach("-n", "2").expect(0, passed=6)
     assert project.log() == ["x"]
+
+
+def test_an_object_that_says_it_is_an_open_file(project: Project) -> None:
+    """As the proxies of werkzeug do, which stand for whatever is current."""
+    project.write(
+        "test_it.py",
+        """
+        import io, pytest
+
+        class Proxy:
+            __slots__ = ("held",)  # no weak references
+            __class__ = property(lambda self: io.TextIOWrapper)
+            def __getattr__(self, name): raise RuntimeError("there is nothing that it stands for")
+
+        proxies = [Proxy() for _ in range(3)]
+        file = open("written", "w")
+
+        def test_a(): file.write("a")
+        def test_b(): file.write("b")
+        """,
+    )
+    project.tach().expect(0, passed=2)
