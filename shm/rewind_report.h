@@ -19,10 +19,10 @@ struct RewindReport {
     std::int64_t dirty_pages = 0;  // found written, hot ones included
     std::int64_t hot_pages = 0;    // size of the hot set
     std::int64_t hot_written = 0;  // how many of them had been written; -1: this rewind cannot tell
-    std::int64_t faults = 0;       // written pages that had been protected
+    std::int64_t faults = 0;       // written pages that had been protected; all of them where nothing is (cow)
     std::int64_t copied_pages = 0;
     std::int64_t dropped_pages = 0;
-    std::int64_t fetched_pages = 0;  // from the image process, each once
+    std::int64_t fetched_pages = 0;  // from the image process
     std::int64_t repairs = 0;        // 1: mappings had to be put back
     std::int64_t layers = 0;         // how many there are
     std::int64_t imports = 0;        // modules that the test had imported and that are forgotten

@@ -88,15 +88,16 @@ std::string doctor_report(const Settings& settings, const std::filesystem::path&
     table.add("huge pages", transparent_huge_pages());
     table.add("processors", fmt::format("{} usable", worker_count(settings.workers.value)));
     table.add("interpreter", interpreter(settings, cwd));
-    Engine best = Engine::kFork;
-    for (auto engine = kEnginesByMerit.rbegin(); engine != kEnginesByMerit.rend(); ++engine) {
-        if (probe(*engine).why_not.empty()) best = *engine;
-    }
+    bool chosen = false;
     for (const Engine engine : kEnginesByMerit) {
         const Finding finding = probe(engine);
         const std::string subject = fmt::format("engine {}", word(engine));
-        table.add(subject, finding.why_not.empty() ? (engine == best ? "works, is chosen" : "works")
-                                                   : fmt::format("no: {}; {}", finding.why_not, finding.advice));
+        if (finding.why_not.empty()) {
+            table.add(subject, chosen ? "works" : "works, is chosen");
+            chosen = true;
+        } else {
+            table.add(subject, fmt::format("no: {}; {}", finding.why_not, finding.advice));
+        }
     }
     return table.take();
 }

@@ -19,6 +19,8 @@ std::string advice_on(Engine engine, int code) {
         case EOPNOTSUPP:
         case ENOSYS:
             return "use Linux 6.7 or newer";
+        case EBUSY:
+            return "switch kernel same-page merging off for this process (PR_SET_MEMORY_MERGE)";
         case EPERM:
         case EACCES:
         case ECHILD:
@@ -44,36 +46,39 @@ Finding probe(Engine engine) {
     return {engine, tried.error().what, advice_on(engine, tried.error().code)};
 }
 
+namespace {
+
+base::Result<void> choose(Setting<Engine>& engine) {
+    if (engine.value == Engine::kAuto) {
+        for (const Engine candidate : kEnginesByMerit) {
+            if (!probe(candidate).why_not.empty()) continue;
+            engine.value = candidate;
+            return {};
+        }
+    }
+    const Finding finding = probe(engine.value);
+    if (finding.why_not.empty()) return {};
+    return mistake(fmt::format("engine {} ({}): {}; {}, or choose another engine (tach-supervisor doctor)",
+                               word(engine.value), engine.where, finding.why_not, finding.advice));
+}
+
+}  // namespace
+
 base::Result<void> settle_engine(Settings& settings) {
     Setting<Engine>& engine = settings.engine;
-    const bool rewinds = settings.mode.value != Mode::kShared && !settings.list;
-    if (settings.verify_snapshots && engine.value == Engine::kFork) {
-        return mistake(
-            fmt::format("--verify-snapshots: engine fork ({}) has no snapshots; choose another", engine.where));
-    }
-    if (engine.value == Engine::kFork || !rewinds) {
+    const Setting<Mode>& mode = settings.mode;
+    const bool isolates = mode.value != Mode::kShared && !settings.list;
+    if (!isolates) {
         if (engine.value == Engine::kAuto) engine.value = Engine::kFork;
-        return {};
+    } else if (mode.value == Mode::kFork && mode.source >= engine.source) {
+        engine = {Engine::kFork, mode.source, mode.where};
+    } else if (auto chosen = choose(engine); !chosen) {
+        return chosen;
     }
-    if (engine.value == Engine::kAuto && settings.mode.value == Mode::kFork) {
-        engine = {Engine::kFork, settings.mode.source, settings.mode.where};
-        return {};
-    }
-    if (engine.value != Engine::kAuto) {
-        const Finding finding = probe(engine.value);
-        if (finding.why_not.empty()) return {};
-        return mistake(fmt::format("engine {} ({}): {}; {}, or choose another engine (tach-supervisor doctor)",
-                                   word(engine.value), engine.where, finding.why_not, finding.advice));
-    }
-    for (const Engine candidate : kEnginesByMerit) {
-        if (!probe(candidate).why_not.empty()) continue;
-        engine.value = candidate;
-        break;
-    }
-    if (settings.verify_snapshots && engine.value == Engine::kFork) {
-        return mistake("--verify-snapshots: no snapshot engine works here; see tach-supervisor doctor");
-    }
-    return {};
+    if (!settings.verify_snapshots || (isolates && engine.value != Engine::kFork)) return {};
+    if (!isolates) return mistake("--verify-snapshots: nothing is rewound in this run");
+    return mistake(
+        fmt::format("--verify-snapshots: engine fork ({}) has no snapshots; see tach-supervisor doctor", engine.where));
 }
 
 }  // namespace tach::supervisor

@@ -211,7 +211,7 @@ void Schedule::requeue(const Run& run) {
 void Schedule::requeue_apart(const Run& run) {
     for (const std::uint32_t i : run.all()) {
         if (i >= items_.size()) continue;
-        group_of_[i] = i;  // nobody else's: a group is named after one of its items, and all of them are here
+        group_of_[i] = i;  // named after one of its items, as all groups
         apart_[i] = true;
     }
     requeue(run);

@@ -5,8 +5,8 @@
 // Schedule hands out the session's items to idle workers in runs. It is pure logic, deterministic, without
 // clock or I/O: the main loop asks next() whenever a worker is idle and tells it of deaths and of the end. It
 // promises that every item is in exactly one place (the pool, or one run), that a unit (the tests that share
-// a package, module or class fixture) is never divided between two workers, and that a run needs one base
-// only.
+// a package, module or class fixture) is never divided between two workers (but by requeue_apart()), and that a run
+// needs one base only.
 //
 // ReplayOrder turns results that arrive in any order into pytest's collection order, for the controller.
 

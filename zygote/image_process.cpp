@@ -37,8 +37,7 @@ struct Orders {
     int ready;  // a byte is written there
 };
 
-// The frozen process: sleeps until the original has ended. No memory of it may change but for this stack, and it must
-// not keep files open that a test waits to be closed.
+// The frozen process: sleeps until the original has ended. It must not keep files open that a test waits to be closed.
 int sleep_frozen(void* argument) {
     const Orders orders = *static_cast<Orders*>(argument);
     const auto original = static_cast<int>(::syscall(SYS_pidfd_open, orders.original, 0));
@@ -87,6 +86,8 @@ base::Result<ImageProcess> ImageProcess::freeze() {
     const int image = ::clone(sleep_frozen, base::pointer_to(kStack.end), CLONE_PARENT | SIGCHLD, orders);
     if (image < 0) return base::fail(base::errno_error("fork the image"));
     *base::pointer_to(kCanary) = std::byte{1};  // ours alone from here on
+    ::mlock(base::pointer_to(kCanary),
+            kPageSize);  // a page that is swapped out tells nothing; if it cannot be, so be it
     writing.reset();
     char byte = 0;
     if (::read(reading.get(), &byte, 1) != 1) return base::fail(base::errno_error("the image's process", ECHILD));
@@ -102,8 +103,9 @@ bool ImageProcess::fetch(Address page, std::byte* into) const {
     return ::pread(memory_.get(), into, kPageSize, static_cast<off_t>(page)) == static_cast<ssize_t>(kPageSize);
 }
 
-bool ImageProcess::is_open() const {
-    return ::fcntl(memory_.get(), F_GETFD) >= 0 && sharing_.is_open();
+bool ImageProcess::is_alive() const {
+    char byte = 0;
+    return ::pread(memory_.get(), &byte, 1, static_cast<off_t>(kCanary)) == 1 && sharing_.is_open();
 }
 
 bool ImageProcess::has_rival() const {

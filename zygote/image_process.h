@@ -26,8 +26,8 @@ class ImageProcess {
     // False: the process is gone, or has no such page.
     [[nodiscard]] bool fetch(base::Address page, std::byte* into) const;
 
-    // Whether nobody has closed our descriptors.
-    [[nodiscard]] bool is_open() const;
+    // Whether the process is there, and our descriptors.
+    [[nodiscard]] bool is_alive() const;
 
     // What was written since: those pages are ours alone, and so are those that the image does not have.
     [[nodiscard]] const base::PageSharing& sharing() const { return sharing_; }

@@ -33,6 +33,7 @@ struct Rewinder::State {
         base::UniqueFd maps;
         base::UniqueFd smaps;
         base::UniqueFd statm;
+        base::UniqueFd memory;  // mem
     };
 
     State(PrivateMemory& private_memory, Tracker pages, Files opened, KernelState::Probes kernel_probes)
@@ -41,7 +42,10 @@ struct Rewinder::State {
           files(std::move(opened)),
           probes(std::move(kernel_probes)),
           snapshot(private_memory, as_tracker(tracker),
-                   {.maps = files.maps.get(), .smaps = files.smaps.get(), .statm = files.statm.get()}),
+                   {.maps = files.maps.get(),
+                    .smaps = files.smaps.get(),
+                    .statm = files.statm.get(),
+                    .memory = files.memory.get()}),
           layers(&private_memory) {}
 
     static const base::WriteTracker& as_tracker(const Tracker& tracker) {
@@ -92,7 +96,9 @@ base::Result<State::Files> open_files() {
     if (!smaps) return base::fail(smaps.error());
     auto statm = open_high("/proc/self/statm");
     if (!statm) return base::fail(statm.error());
-    return State::Files{*std::move(maps), *std::move(smaps), *std::move(statm)};
+    auto memory = open_high("/proc/self/mem");
+    if (!memory) return base::fail(memory.error());
+    return State::Files{*std::move(maps), *std::move(smaps), *std::move(statm), *std::move(memory)};
 }
 
 template <class Kind>

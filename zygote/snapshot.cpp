@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -49,6 +48,8 @@ constexpr std::uint32_t kExactEvery = 32;
 constexpr std::size_t kMostColdRanges = 256;
 
 constexpr std::uint16_t kHotBit = 0x8000;
+
+constexpr int kGuardRemove = 103;  // MADV_GUARD_REMOVE, Linux 6.13; EINVAL before
 
 // In place of a copy: it must be fetched from the image process; and the same once it was. No copy has these addresses,
 // PrivateMemory itself has them. Most pages that are written once are one test's own and never written again: only the
@@ -215,6 +216,10 @@ bool Snapshot::map_is_same() const {
 
 Refusal Snapshot::push() {
     const std::size_t below = layers_.size();
+    // What was written before another process got a copy of it would pass for what it was.
+    if (below > 0 && !tracker_.forgets() && image_->has_rival()) {
+        return refuse("another process shares its memory", 0);
+    }
     Refusal refusal;
     try {
         layers_.emplace_back(&memory_);
@@ -333,7 +338,10 @@ Refusal Snapshot::take_changes(Layer& layer) {
         take_run(layer, region, run);
         return Refusal{};
     };
-    if (image_ != nullptr && layers_.size() == 1) return for_each_run(image_->sharing(), kWithContents, order, take);
+    if (image_ != nullptr && layers_.size() == 1) {
+        if (Refusal refusal = for_each_run(image_->sharing(), kWithContents, order, take)) return refusal;
+        return order == Order::kKept ? Refusal{} : refuse("memory mappings cannot be captured", 0);
+    }
     const base::ScanQuery query = changes(base::kPageOfFile);
     if (Refusal refusal = for_each_run(tracker_, query, order, take)) return refusal;
     if (order == Order::kMapChanged) {
@@ -376,7 +384,8 @@ void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
         if (as_below && before == nullptr) continue;
         // Hot pages are told whether they were written or not; where the tracker does not forget, all are hot.
         const bool hot = !tracker_.forgets() || (region.histories[region.index(page)] & kHotBit) != 0;
-        if (!plain && hot && is_unchanged(region, page)) continue;
+        const bool swapped = (run.categories & base::kPageSwapped) != 0;  // see copy_out
+        if (!plain && hot && !swapped && is_unchanged(region, page)) continue;
         layer.undo.push_back({page, before});
         set_source(region, page, plain ? nullptr : take_source(region, page, run));
     }
@@ -387,7 +396,7 @@ std::byte* Snapshot::take_source(const Region& region, Address page, const PageR
     const bool swapped = (run.categories & base::kPageSwapped) != 0;
     const bool shared = (run.categories & base::kPageWritten) == 0;
     if (image_ != nullptr && layers_.size() == 1 && shared) return kInImage;
-    return region.map.readable ? copy_out(page, swapped) : nullptr;
+    return copy_out(page, swapped || !region.map.readable);
 }
 
 bool Snapshot::is_unchanged(const Region& region, Address page) const {
@@ -396,8 +405,7 @@ bool Snapshot::is_unchanged(const Region& region, Address page) const {
     return std::memcmp(source, pointer_to(page), kPageSize) == 0;
 }
 
-// What the page's mark stands for. A copy that is kept belongs to the layer whose mark it was, and to no list: level 0
-// is never dropped while the process is rewound.
+// What the page's mark stands for. Only level 0 has marks, and it is never dropped while the process is rewound.
 const std::byte* Snapshot::fetch(std::byte*& source, Address page) {
     const bool first = source == kInImage && tracker_.forgets();  // otherwise every push would ask for it again
     std::byte* const place = first ? scratch_ : memory_.take_page();
@@ -431,12 +439,11 @@ void Snapshot::note_fetched(Address page, std::byte* copy) {
 }
 
 // A swapped page may be one that cannot be read at all (MADV_GUARD_INSTALL, Linux 6.13): the kernel tells both alike.
+// What is only protected from reading can be read through /proc/self/mem.
 std::byte* Snapshot::copy_out(Address page, bool may_fault) {
     std::byte* const copy = memory_.take_page();
     if (may_fault) {
-        const iovec local{copy, kPageSize};
-        const iovec remote{pointer_to(page), kPageSize};
-        if (::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) != static_cast<ssize_t>(kPageSize)) {
+        if (::pread(files_.memory, copy, kPageSize, static_cast<off_t>(page)) != static_cast<ssize_t>(kPageSize)) {
             memory_.give_back_page(copy);
             return nullptr;
         }
@@ -460,8 +467,12 @@ Refusal Snapshot::protect_all() {
         const base::ScanQuery query{.all_of = base::kPageWatched | base::kPageWritten | base::kPagePresent,
                                     .reported = base::kPageWritten,
                                     .protect = true};
-        if (auto done = tracker_.scan(span, query, {}); !done) {
-            return refuse("memory cannot be protected", span.begin, done.error().code);
+        // Without output the kernel would protect what is not present as well (pagemap_scan_pmd_entry's fast path).
+        AddressRange rest = span;
+        while (!rest.empty()) {
+            const auto done = tracker_.scan(rest, query, runs_);
+            if (!done) return refuse("memory cannot be protected", rest.begin, done.error().code);
+            rest.begin = done->runs < runs_.size() ? rest.end : done->reached;
         }
     }
     return {};
@@ -557,9 +568,8 @@ Refusal Snapshot::visit_runs(std::size_t count, Order& order, const Visit& visit
 // --- rewind ---------------------------------------------------------------------------------------------------------
 
 Refusal Snapshot::check() {
-    if (!tracker_.is_open() || (image_ != nullptr && !image_->is_open())) {
-        return refuse("it closed descriptors of tach", 0);
-    }
+    if (!tracker_.is_open()) return refuse("it closed descriptors of tach", 0);
+    if (image_ != nullptr && !image_->is_alive()) return refuse("the image of its memory is gone", 0);
     if (!tracker_.forgets() && image_ != nullptr && image_->has_rival()) {
         return refuse("it left a process that shares its memory", 0);
     }
@@ -640,6 +650,8 @@ Refusal Snapshot::restore_run(Region& region, const PageRun& run, RewindStats& s
     const bool as_golden = plain || is_untouched(run);  // unless there is a source
     const bool locked = !region.map.writable;
     bool opened = false;
+    // There may be a guard in the place of what was golden: nothing can be written there while it is.
+    if ((run.categories & base::kPageSwapped) != 0) ::madvise(pointer_to(run.begin), run.end - run.begin, kGuardRemove);
     for (Address page = run.begin; page < run.end; page += kPageSize) {
         if (as_golden && region.filled[region.block(page)] == 0) {
             page = last_of_block(page, run);

@@ -48,6 +48,7 @@ class Snapshot {
         int maps;
         int smaps;
         int statm;
+        int memory;  // mem
     };
 
     // All that it is given must outlive it, and lie in `memory`.

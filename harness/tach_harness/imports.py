@@ -1,21 +1,35 @@
 """Warming: modules that tests import again and again, since every rewind forgets them where pytest would pay once.
 
 What a second test imports is imported by a process that all further ones are copied from. Tests then find it in
-`sys.modules` as they would under pytest, where an earlier test had left it there. What is known must survive rewinds, and
-the process that is rewound: it is kept in a file in memory.
+`sys.modules` as they would under pytest, where an earlier test had left it there. Only where it cannot be told from the
+import that a test would have made itself:
+
+* of the interpreter's library or what is installed: a project's own modules read what its tests set up for them;
+* imported with the environment, path and directory that tests start from;
+* if it leaves nothing behind that cannot be rewound, or waits for the end of the process.
+
+What is known must survive rewinds, and the process that is rewound: it is kept in a file in memory.
 """
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import importlib
 import importlib.util
-import json
 import os
+import signal
+import site
 import sys
+import sysconfig
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+
+# By name, as in the other modules of a test's process: what a test does to these modules must not reach us.
+from json import dumps, loads
+from os import fstat, ftruncate, getcwd, pread, pwrite
+from pathlib import Path
 from typing import Any
 
 from .layers import live_reason
@@ -24,8 +38,14 @@ from .layers import live_reason
 WANTED_BY = 2
 # In place of the number of tests: it cannot be imported here; it is being tried.
 HOPELESS, TRYING = -1, -2
+# An import that takes longer waits for something. A guess.
+DEADLINE_S = 20
+# Every batch of modules costs a process that lasts as long as the worker.
+MOST_BATCHES = 8
 # Above what the guard of a rewound process looks at, see zygote/descriptors.h.
 LOWEST_DESCRIPTOR = 600
+# Set by pytest while a test runs.
+CURRENT_TEST = "PYTEST_CURRENT_TEST"
 
 
 class Imports:
@@ -34,58 +54,81 @@ class Imports:
     The file holds for each module its origin and how many tests have imported it.
     """
 
-    def __init__(self, single_threaded: Iterable[str] = ()) -> None:
+    def __init__(self, single_threaded: Iterable[str]) -> None:
         """Take the environment variables that keep libraries from starting threads when they are loaded."""
         self._single_threaded = [name for name in single_threaded if name.endswith("_NUM_THREADS")]
+        self._trusted = tuple(f"{directory}{os.sep}" for directory in _installed_directories())
         self._known: frozenset[str] = frozenset()
-        fresh = os.memfd_create("tach-imports", os.MFD_CLOEXEC)
-        self._file = fcntl.fcntl(fresh, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
-        os.close(fresh)
+        self._surroundings: tuple[Any, ...] = ()
+        self._alike: set[str] = set()  # imported by the test that runs, with the surroundings of the layer
+        self._batches = 0
+        self._file = _open_file()
+        if self._file < 0 or not self._listen():
+            self._batches = MOST_BATCHES
+
+    def _listen(self) -> bool:
+        """Hear of every import as it begins; not where pytest does not either (--assert=plain)."""
+        hooks = [finder for finder in sys.meta_path if type(finder).__module__ == "_pytest.assertion.rewrite"]
+        if not hooks:
+            return False
+        find: Callable[..., Any] = hooks[0].find_spec
+
+        def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+            if self._surroundings == _surroundings():
+                self._alike.add(name)
+            return find(name, path, target)
+
+        hooks[0].find_spec = find_spec  # type: ignore[method-assign]
+        return True
 
     def mark(self) -> None:
         """In the layer that the next tests start from."""
-        self._known = frozenset(sys.modules)
+        if self._batches < MOST_BATCHES:
+            self._known = frozenset(sys.modules)
+            self._surroundings = _surroundings()
+            self._alike.clear()
 
     def note(self) -> tuple[int, bool]:
         """At a test's end: how many modules it has imported, and whether some are worth keeping."""
-        if len(sys.modules) == len(self._known):
+        if self._batches == MOST_BATCHES or len(sys.modules) == len(self._known):
             return 0, False
         fresh = [name for name in list(sys.modules) if name not in self._known]
         kept = self._load()
+        due = False
         for name in fresh:
-            if origin := _origin(sys.modules.get(name)):
+            origin = self._origin(name)
+            if origin and name in self._alike:
                 entry = kept.setdefault(name, [origin, 0])
-                if entry[0] == origin and entry[1] >= 0:
-                    entry[1] += 1
+                entry[1] += entry[1] >= 0 and entry[0] == origin
+                due = due or entry[1] >= WANTED_BY
         self._save(kept)
-        return len(fresh), any(kept[name][1] >= WANTED_BY for name in fresh if name in kept)
+        return len(fresh), due
 
     def is_due(self) -> bool:
         """Whether something is wanted that this process does not have."""
+        if self._batches == MOST_BATCHES:
+            return False
         return any(times >= WANTED_BY and name not in sys.modules for name, (_, times) in self._load().items())
 
-    def warm(self) -> str:
-        """Import what is due. What cannot be imported here is left to the tests.
+    def warm(self, nodeid: str) -> bool:
+        """Import what is due, as the test of that node id would. What cannot be imported here is left to the tests.
 
-        Returns "", or what an import has left that cannot be rewound: this process must end.
+        False: an import has left something behind, this process must end.
         """
+        self._batches += 1
         kept = self._load()
         due = [name for name in kept if kept[name][1] >= WANTED_BY and name not in sys.modules]
-        self._save({**kept, **{name: [kept[name][0], TRYING] for name in due}})
         environment = {name: "1" for name in self._single_threaded if name not in os.environ}
+        environment[CURRENT_TEST] = f"{nodeid} (call)"
         os.environ.update(environment)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for name in due:
-                _import(name, kept[name][0])
+        before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(DEADLINE_S)
+        clean = all(self._import(name, kept) for name in due)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
         for name in environment:
             os.environ.pop(name, None)
-        live = live_reason()
-        for name in due:
-            if live or name not in sys.modules:
-                kept[name][1] = HOPELESS
-        self._save(kept)
-        return live
+        return clean
 
     def gave_up(self) -> bool:
         """After the death of a process: whether it died of an import. It will not be tried again."""
@@ -96,34 +139,78 @@ class Imports:
         self._save(kept)
         return bool(tried)
 
+    def _import(self, name: str, kept: dict[str, list[Any]]) -> bool:
+        """Import one module; False if the process is spoilt by it. What fails half-way has spoilt it."""
+        if name in sys.modules:
+            return True
+        origin, times = kept[name]
+        parent = name.rpartition(".")[0]
+        kept[name][1] = TRYING
+        self._save(kept)
+        modules, callbacks = set(sys.modules), atexit._ncallbacks()
+        found = False
+        with suppress(Exception, SystemExit), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if not parent or parent in sys.modules:
+                specification = importlib.util.find_spec(name)
+                found = specification is not None and specification.origin == origin
+            if found:
+                importlib.import_module(name)
+        fresh = [new for new in list(sys.modules) if new not in modules]
+        kept[name][1] = times if name in fresh else HOPELESS
+        clean = atexit._ncallbacks() == callbacks and not live_reason()
+        clean = clean and (name in fresh or not fresh)
+        clean = clean and all(kept.get(new, [self._origin(new)])[0] == self._origin(new) for new in fresh)
+        if not clean:
+            kept[name][1] = HOPELESS
+        self._save(kept)
+        return clean
+
+    def _origin(self, name: str) -> str:
+        """Where the module was loaded from; "" if it is none of those that may be warmed."""
+        try:
+            module = sys.modules[name]
+            origin = str(module.__spec__.origin or "") if module.__spec__ is not None else ""
+        except Exception:
+            return ""
+        return origin if origin.startswith(self._trusted) else ""
+
     def _load(self) -> dict[str, list[Any]]:
-        with suppress(OSError, ValueError):  # a test may have closed or overwritten it
-            content = os.pread(self._file, os.fstat(self._file).st_size, 0)
-            kept: dict[str, list[Any]] = json.loads(content or b"{}")
+        with suppress(Exception):  # a test may have closed or overwritten it
+            kept: dict[str, list[Any]] = loads(pread(self._file, fstat(self._file).st_size, 0) or b"{}")
             return kept
         return {}
 
     def _save(self, kept: dict[str, list[Any]]) -> None:
-        with suppress(OSError):
-            content = json.dumps(kept).encode()
-            os.ftruncate(self._file, len(content))
-            os.pwrite(self._file, content, 0)
+        with suppress(Exception):
+            content = dumps(kept).encode()
+            ftruncate(self._file, len(content))
+            pwrite(self._file, content, 0)
 
 
-def _import(name: str, origin: str) -> None:
+def _surroundings() -> tuple[Any, ...]:
+    """What a module may look at while it is imported."""
     try:
-        specification = importlib.util.find_spec(name)
-        if specification is not None and specification.origin == origin:
-            importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # whatever a module raises, SystemExit included
-        return
+        directory = getcwd()
+    except OSError:
+        directory = ""
+    environment = {name: value for name, value in os.environ.items() if name != CURRENT_TEST}
+    return environment, list(sys.path), list(sys.argv), directory
 
 
-def _origin(module: Any) -> str:
-    """Where it was loaded from; "" if it was made otherwise."""
+def _installed_directories() -> set[str]:
+    paths = sysconfig.get_paths()
+    names = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    names.update(site.getsitepackages())
+    return {str(Path(name).resolve()) for name in names} | names
+
+
+def _open_file() -> int:
+    """-1 where descriptors cannot be that high: then there is no warming."""
+    fresh = os.memfd_create("tach-imports", os.MFD_CLOEXEC)
     try:
-        return str(module.__spec__.origin or "")
-    except Exception:
-        return ""
+        return fcntl.fcntl(fresh, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
+    except OSError:
+        return -1
+    finally:
+        os.close(fresh)

@@ -106,7 +106,7 @@ class Worker:
         self.reporter = Reporter(session.config, plugin.sink, plugin.options.json)
         self.filler = layers.Filler(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
-        self.imports = Imports(plugin.options.unset)
+        self.imports: Imports | None = None  # where there is a rewound process
         self.shared = shared  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
         self.spent = False  # the engine cannot, or should not, go on with this process
@@ -134,6 +134,7 @@ class Worker:
 
         A rewound process is the one that runs the tests, so somebody else has to tell of its death.
         """
+        imports = self.imports = self.imports or Imports(self.plugin.options.unset)
         verify = self.plugin.options.verify_snapshots
         if verify:
             native.oracle_open()
@@ -151,17 +152,19 @@ class Worker:
                     pass
             if not verdict.finished:
                 crashed = native.current_item()
-                if crashed == native.NO_ITEM and self.imports.gave_up():
+                if crashed == native.NO_ITEM and imports.gave_up():
                     continue
-                if crashed == native.NO_ITEM:
-                    _exit(70)  # ours to explain, not a test's; it has done so
+                if crashed == native.NO_ITEM:  # ours to explain, not a test's
+                    print(f"tach: a worker's process ended between tests, status {verdict.status}", file=sys.__stderr__)
+                    _exit(70)
                 self._report_crash(crashed, verdict)
                 send(native.KIND_RUN_DONE, crashed + 1)
 
     def _begin_runner(self) -> NoReturn:
         """In the copy. If modules are due it takes the keeper's place once it has them: all further copies do, too."""
+        assert self.imports is not None
         if self.imports.is_due():
-            if self.imports.warm():
+            if not self.imports.warm(self.session.items[0].nodeid):
                 ForkEngine().pop(Verdict())  # what they left behind goes with this process
             read_capture(self.session.config)  # what a module prints when it is imported
             collect_garbage(YOUNG_GENERATIONS)
@@ -289,8 +292,12 @@ class Worker:
         def may_go_on(position: int) -> bool:
             return not (self.shared or self.spent) and self._may_go_on(row[position])
 
-        self.imports.mark()
+        self._mark_imports()
         return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on))
+
+    def _mark_imports(self) -> None:
+        if self.imports is not None:
+            self.imports.mark()
 
     def _judge_process(self, verdict: Verdict) -> None:
         worn_out = self.engine.is_worn_out() or verdict.imports_due  # a fresh one has the modules
@@ -345,7 +352,8 @@ class Worker:
                 die_of_exception()
             self.spent = bool(self.engine.pop(Verdict(interrupted=self.interrupted))) or self.spent
             return len(chunk)
-        self._judge_process(verdict._replace(imports_due=self.imports.is_due()))
+        due = self.imports is not None and self.imports.is_due()
+        self._judge_process(verdict._replace(imports_due=due))
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
@@ -416,7 +424,7 @@ class Worker:
         def may_go_on(at: int) -> bool:
             return not (self.shared or self.interrupted) and self._may_go_on(row[at])
 
-        self.imports.mark()
+        self._mark_imports()
         settled = self.engine.each(Steps(length, step, settle, may_go_on))
         if settled < length or not last:
             return settled
@@ -512,7 +520,7 @@ class Worker:
             native.end()
             return Verdict(kept=bool(late), interrupted=interrupted)
         native.mark_end()
-        imports, due = self.imports.note()
+        imports, due = self.imports.note() if self.imports is not None else (0, False)
         return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, imports_due=due)
 
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:

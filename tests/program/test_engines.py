@@ -106,7 +106,43 @@ def test_snapshots_of_an_engine_that_has_none_cannot_be_verified(project: Projec
     project.write("test_it.py", "def test_a(): pass\n")
     result = project.tach("--engine", "fork", "--verify-snapshots")
     assert result.code == 4
-    assert "--verify-snapshots: engine fork (command line) has no snapshots; choose another" in result.err
+    assert "--verify-snapshots: engine fork (command line) has no snapshots; see tach-supervisor doctor" in result.err
+
+
+@pytest.mark.parametrize("mode", ["fork", "shared"])
+def test_nothing_is_said_to_be_verified_where_nothing_is_rewound(project: Project, mode: str) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    result = project.tach("--engine", "auto", "--mode", mode, "--verify-snapshots")
+    assert result.code == 4
+    assert result.err.startswith("tach: --verify-snapshots: ")
+
+
+@pytest.mark.usefixtures("rewinds")
+@pytest.mark.parametrize("engine", ["wp-async", "cow"])
+def test_the_death_of_the_image_costs_a_process_and_no_verdict(project: Project, engine: str) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import os, pathlib, signal
+
+        def test_before(): pass
+        def test_kills_it():
+            for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
+                fields = status.read_text().split()
+                if fields[1] == "(tach-image)" and int(fields[3]) == os.getppid():
+                    os.kill(int(fields[0]), signal.SIGKILL)
+        def test_after(): pass
+        """,
+    )
+    report = project.json("--engine", engine, "-n", "1").expect(0, passed=3)
+    assert report.test("::test_kills_it")["note"] == "the image of its memory is gone: its process is replaced"
+
+
+def test_the_command_lines_mode_fork_beats_an_engine_in_the_file(project: Project) -> None:
+    project.write("tach.toml", 'engine = "wp-async"\n')
+    project.write("test_it.py", "def test_a(): pass\n")
+    run = Run([str(SUPERVISOR), "--python", project.python, "--mode", "fork"], project.path, clean_environment())
+    assert "engine fork, modes: 1 fork" in run.finish().out
 
 
 def test_mode_fork_is_engine_fork(project: Project) -> None:

@@ -494,3 +494,55 @@ TEST_CASE("engine cow: a process that shares the memory is in the way of a rewin
     ::close(ends[0]);
     CHECK(why == "it left a process that shares its memory");
 }
+
+// What is in a page above level 0 that is pushed, changed and rewound, after `hide` and before `show`.
+template <class Hide, class Show>
+int rewind_hidden(Rewinder::Engine kind, const Hide& hide, const Show& show) {
+    return end_of(fork_child([&] {
+        std::byte* const page = map_pages(1);
+        auto created = Rewinder::create(kind);
+        if (!created) return kUnavailable;
+        Rewinder& engine = **created;
+        if (engine.push() != Rewinder::Return::kPushed) return 2;
+        page[0] = std::byte{49};
+        hide(page);
+        const Rewinder::Return returned = engine.push();
+        show(page);
+        if (returned == Rewinder::Return::kCameBack) return page[0] == std::byte{49} ? kOk : 3;
+        page[0] = std::byte{50};
+        hide(page);
+        engine.rewind({});
+        return 4;
+    }));
+}
+
+TEST_CASE("memory that cannot be read at a push is restored") {
+    const auto kind = GENERATE(Rewinder::Engine::kWpAsync, Rewinder::Engine::kCow);
+    const auto hide = [](std::byte* page) { ::mprotect(page, base::kPageSize, PROT_NONE); };
+    const auto show = [](std::byte* page) { ::mprotect(page, base::kPageSize, PROT_READ | PROT_WRITE); };
+    CHECK(rewind_hidden(kind, hide, show) == kOk);
+}
+
+TEST_CASE("a guard in the place of a page is taken away") {
+    constexpr int kGuardInstall = 102;  // MADV_GUARD_INSTALL, Linux 6.13
+    std::byte* const pages = map_pages(2);
+    std::memset(pages, 7, 2 * base::kPageSize);
+    const auto change = [&](int) { ::madvise(pages, base::kPageSize, kGuardInstall); };
+    CHECK(rewind_in_child(5, change, [&] { return pages[0] == std::byte{7}; }) == kOk);
+}
+
+TEST_CASE("engine cow: nothing is pushed while another process shares the memory") {
+    const int end = end_of(fork_child([&] {
+        auto created = Rewinder::create(Rewinder::Engine::kCow);
+        if (!created) return kUnavailable;
+        if ((*created)->push() != Rewinder::Return::kPushed) return 2;
+        const pid_t rival = ::fork();
+        if (rival == 0) ::pause();
+        const bool refused = (*created)->push() == Rewinder::Return::kRefused;
+        ::kill(rival, SIGKILL);
+        ::waitpid(rival, nullptr, 0);
+        const bool pushed = (*created)->push() == Rewinder::Return::kPushed;
+        return refused && pushed ? kOk : 3;
+    }));
+    CHECK(end == kOk);
+}
