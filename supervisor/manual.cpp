@@ -20,6 +20,9 @@ tach\-supervisor \- run a pytest suite in parallel, each test isolated
 .SH SYNOPSIS
 .B tach\-supervisor
 .RI [ option " ...] [" "pytest option" " ...] [" "path or node id" " ...]"
+.br
+.B tach\-supervisor doctor
+.RI [ option " ...]"
 .SH DESCRIPTION
 .B tach\-supervisor
 runs the tests that
@@ -32,6 +35,11 @@ Words that are not options of tach go to pytest untouched and in order: paths, n
 plugins and conftest files. The word after a pytest option that takes a value is never read as an option of tach, and
 neither is anything after
 .BR \-\- .
+.PP
+.B tach\-supervisor doctor
+runs no test. It says what this kernel, user, container and interpreter allow, which engine that gives (see
+.BR \-\-engine ),
+and what to change to get a better one. Where there is a file or directory called doctor, the word is a path.
 )";
 
 constexpr std::string_view kPageAfterOptions = R"(.SS Names that a plugin uses too

@@ -285,7 +285,8 @@ class Worker:
             native.end()
             if verdict.kept:
                 self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
-            self._judge_process(verdict)
+            else:
+                self._judge_process(verdict)
             self._send_done(index, self.engine.mode, verdict)
             return 1
 
