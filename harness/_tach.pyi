@@ -181,6 +181,7 @@ DONE_KEPT: int
 DONE_SHOULD_STOP: int
 DONE_CONDEMNED: int
 DONE_HELD: int
+DONE_WARMED: int
 
 # --- the snapshot engine, zygote/rewinder.h ---------------------------------------------------------------------------
 

@@ -118,6 +118,7 @@ enum DoneFlags : std::uint32_t {
     kDoneKept = 1U << 0,        // a wide fixture was set up during the test: the rest of its scope runs shared
     kDoneShouldStop = 1U << 1,  // extras carry shouldstop or shouldfail
     kDoneCondemned = 1U << 3,   // the process could not be rewound after it, the note says why
+    kDoneWarmed = 1U << 4,      // modules had been imported in its process that it would have imported itself
     kDoneHeld = 1U << 2,        // a layer is popped next and may add a kAmend; a second kDone without this flag follows
 };
 

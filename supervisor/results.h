@@ -105,6 +105,7 @@ class ItemResult {
     int worker = -1;  // -1: the session's own process
     std::int64_t duration_ns = 0;
     std::int64_t reset_ns = 0;
+    bool warmed = false;  // see kDoneWarmed
     std::uint64_t dirty_pages = 0;
     std::string message;   // the one-line reason of everything but a pass
     std::string longrepr;  // this and the next two are there only if JSON was asked for

@@ -186,6 +186,7 @@ class Session {
     void opinion_ended(Id id);
     void compare_with_pass();
     void apply_opinions();
+    bool replace_by_opinion(std::uint32_t item);
     void become_order_dependent(const SecondOpinion::Settled& settled);
     void note_order_dependence(std::uint32_t item, const Opinion& opinion);
     void learn(std::uint32_t item, Opinion opinion);

@@ -306,6 +306,7 @@ void Session::item_done(Id, Message message) {
         result.dirty_pages = static_cast<std::uint64_t>(std::max<std::int64_t>(0, rewind->dirty_pages));
     }
     if ((message.head.b & shm::kDoneCondemned) != 0) rewind_metrics_.condemned(std::string(message.string(4)));
+    result.warmed = result.warmed || (message.head.b & shm::kDoneWarmed) != 0;
     const bool held = (message.head.b & shm::kDoneHeld) != 0;
     if ((message.head.b & shm::kDoneKept) != 0 && memory_) {
         const std::string file = results_.nodeid(index).substr(0, results_.nodeid(index).find("::"));

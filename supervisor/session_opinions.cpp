@@ -168,6 +168,7 @@ void Session::apply_opinions() {
                 become_order_dependent(settled);
                 break;
             case SecondOpinion::Settled::Verdict::kFlaky:
+                if (result.warmed && replace_by_opinion(settled.item)) break;
                 replacements_.erase(settled.item);
                 result.note = fmt::format("flaky: {} at first, otherwise when run again by itself",
                                           outcome_name(result.outcome()));
@@ -179,6 +180,21 @@ void Session::apply_opinions() {
 
 void Session::learn(std::uint32_t item, Opinion opinion) {
     if (memory_ && opinion_key_ != kKeyPending) memory_->learn_opinion(results_.nodeid(item), std::move(opinion));
+}
+
+// It did the same by itself and in pytest's order, and something else in a process that had imported modules for it:
+// that was the reason, not chance.
+bool Session::replace_by_opinion(std::uint32_t item) {
+    const auto found = replacements_.find(item);
+    if (found == replacements_.end()) return false;
+    const std::string_view first = outcome_name(results_.at(item).outcome());
+    std::string note = fmt::format("run again, since it {} where modules had been imported for it beforehand", first);
+    results_.at(item) = found->second.result;
+    results_.at(item).note = std::move(note);
+    items_[item].messages = std::move(found->second.messages);
+    noted_.insert(item);
+    replacements_.erase(found);
+    return true;
 }
 
 // Its outcome in pytest's order is the verdict.

@@ -480,6 +480,7 @@ constexpr Constant kConstants[] = {
     {"DONE_SHOULD_STOP", tach::shm::kDoneShouldStop},
     {"DONE_CONDEMNED", tach::shm::kDoneCondemned},
     {"DONE_HELD", tach::shm::kDoneHeld},
+    {"DONE_WARMED", tach::shm::kDoneWarmed},
 };
 
 PyModuleDef definition{PyModuleDef_HEAD_INIT, "_tach", nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};

@@ -174,3 +174,21 @@ def test_what_a_test_does_to_our_tools_does_not_reach_us(project: Project, insta
         """,
     )
     run(project, 4)
+
+
+def test_a_module_that_was_imported_under_a_mock_costs_no_verdict(project: Project, installed: Path) -> None:
+    (installed / "helper.py").write_text("import platform\nSYSTEM = platform.system()\n")
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(6))
+        def test_it(number, monkeypatch):
+            monkeypatch.setattr("platform.system", lambda: "Odd")
+            import helper
+            assert helper.SYSTEM == "Odd"
+        """,
+    )
+    report = project.json("-n", "1").expect(0, passed=6)
+    assert report.test("::test_it[5]")["note"].startswith("run again, since it failed where modules had been imported")
