@@ -279,7 +279,7 @@ def test_a_thousand_rewinds_of_one_worker(project: Project) -> None:
     early, late = ([int(n) for n in line.split()] for line in (project / "measured").read_text().splitlines())
     assert late[:2] == pytest.approx(early[:2], rel=0.01)
     # Each test writes to memory of its own item, which is then no longer shared with the zygote.
-    assert late[2] - early[2] <= 900 * (8 if "cow" in SNAPSHOTS else 4)
+    assert late[2] - early[2] <= 900 * (12 if "cow" in SNAPSHOTS else 8)
 
 
 def test_a_worn_out_process_is_replaced_between_runs(project: Project) -> None:
@@ -329,7 +329,7 @@ def test_a_worker_has_little_memory_of_its_own(project: Project) -> None:
     project.json("--engine", "fork").expect(0, passed=1)
     project.json(*SNAPSHOTS).expect(0, passed=1)
     forked, rewound = ([int(n) for n in line.split()] for line in (project / "memory").read_text().splitlines())
-    assert rewound[0] - forked[0] < 0.2 * forked[1]
+    assert rewound[0] - forked[0] < 0.3 * forked[1]
 
 
 def test_what_cannot_be_undone_has_a_note_and_harms_nobody(project: Project) -> None:
