@@ -86,8 +86,8 @@ base::Result<ImageProcess> ImageProcess::freeze() {
     const int image = ::clone(sleep_frozen, base::pointer_to(kStack.end), CLONE_PARENT | SIGCHLD, orders);
     if (image < 0) return base::fail(base::errno_error("fork the image"));
     *base::pointer_to(kCanary) = std::byte{1};  // ours alone from here on
-    ::mlock(base::pointer_to(kCanary),
-            kPageSize);  // a page that is swapped out tells nothing; if it cannot be, so be it
+    // A page that is swapped out tells nothing; if it cannot be locked, it counts as shared.
+    ::mlock(base::pointer_to(kCanary), kPageSize);
     writing.reset();
     char byte = 0;
     if (::read(reading.get(), &byte, 1) != 1) return base::fail(base::errno_error("the image's process", ECHILD));

@@ -468,28 +468,24 @@ TEST_CASE("memory that is meant to be lost is left alone") {
     ::munmap(got, base::kPageSize);
 }
 
-TEST_CASE("engine cow: a process that shares the memory is in the way of a rewind") {
-    const auto fork_twice = [](auto then) {
-        const pid_t child = ::fork();
-        if (child == 0) {
-            const pid_t orphan = ::fork();  // nobody's child that we could see
-            if (orphan != 0) ::_exit(0);
-            then();
-            ::_exit(0);
+// A copy of this process that is nobody's child that we could see. It ends when all others have closed the pipe.
+void fork_rival(const std::array<int, 2>& ends) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (::fork() == 0) {
+            ::close(ends[1]);
+            char byte = 0;
+            static_cast<void>(::read(ends[0], &byte, 1));
         }
-        ::waitpid(child, nullptr, 0);
-    };
+        ::_exit(0);
+    }
+    ::waitpid(child, nullptr, 0);
+}
+
+TEST_CASE("engine cow: a process that shares the memory is in the way of a rewind") {
     std::array<int, 2> ends{};
     REQUIRE(::pipe(ends.data()) == 0);
-    const std::string why = refusal_after(
-        [&] {
-            fork_twice([&] {
-                ::close(ends[1]);
-                char byte = 0;
-                static_cast<void>(::read(ends[0], &byte, 1));
-            });
-        },
-        Rewinder::Engine::kCow);
+    const std::string why = refusal_after([&] { fork_rival(ends); }, Rewinder::Engine::kCow);
     ::close(ends[1]);
     ::close(ends[0]);
     CHECK(why == "it left a process that shares its memory");
@@ -532,17 +528,18 @@ TEST_CASE("a guard in the place of a page is taken away") {
 }
 
 TEST_CASE("engine cow: nothing is pushed while another process shares the memory") {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe(ends.data()) == 0);
     const int end = end_of(fork_child([&] {
         auto created = Rewinder::create(Rewinder::Engine::kCow);
         if (!created) return kUnavailable;
-        if ((*created)->push() != Rewinder::Return::kPushed) return 2;
-        const pid_t rival = ::fork();
-        if (rival == 0) ::pause();
-        const bool refused = (*created)->push() == Rewinder::Return::kRefused;
-        ::kill(rival, SIGKILL);
-        ::waitpid(rival, nullptr, 0);
-        const bool pushed = (*created)->push() == Rewinder::Return::kPushed;
-        return refused && pushed ? kOk : 3;
+        Rewinder& engine = **created;
+        if (engine.push() != Rewinder::Return::kPushed) return 2;
+        fork_rival(ends);
+        if (engine.push() != Rewinder::Return::kRefused) return 3;
+        return std::string(engine.refusal().why) == "another process shares its memory" ? kOk : 4;
     }));
+    ::close(ends[1]);
+    ::close(ends[0]);
     CHECK(end == kOk);
 }
