@@ -5,11 +5,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdint>
 #include <fstream>
 #include <string_view>
-#include <vector>
 
 #include "supervisor/engines.h"
 #include "supervisor/interpreter.h"

@@ -4,7 +4,6 @@
 #include <sys/prctl.h>
 
 #include <cerrno>
-#include <optional>
 
 #include "supervisor/usage.h"
 #include "zygote/trial.h"
@@ -39,11 +38,11 @@ std::string advice_on(Engine engine, int code) {
 }  // namespace
 
 Finding probe(Engine engine) {
-    if (engine == Engine::kFork) return {engine, "", ""};
+    if (engine == Engine::kFork) return {};
     const auto kind = engine == Engine::kCow ? Rewinder::Engine::kCow : Rewinder::Engine::kWpAsync;
     auto tried = zygote::try_engine(kind);
-    if (tried) return {engine, "", ""};
-    return {engine, tried.error().what, advice_on(engine, tried.error().code)};
+    if (tried) return {};
+    return {tried.error().what, advice_on(engine, tried.error().code)};
 }
 
 namespace {

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <string>
-#include <vector>
 
 #include "base/result.h"
 #include "supervisor/choices.h"
@@ -17,7 +16,6 @@ namespace tach::supervisor {
 inline constexpr std::array kEnginesByMerit{Engine::kWpAsync, Engine::kCow, Engine::kFork};
 
 struct Finding {
-    Engine engine;
     std::string why_not;  // empty: it works
     std::string advice;   // what to change so that it works
 };

@@ -62,7 +62,7 @@ class Imports:
         self._surroundings: tuple[Any, ...] = ()
         self._alike: set[str] = set()  # imported by the test that runs, with the surroundings of the layer
         self._batches = 0
-        self._warmed = False
+        self.warmed = False  # this process has modules that its tests would have imported themselves
         self._file = _open_file()
         if self._file < 0 or not self._listen():
             self._batches = MOST_BATCHES
@@ -88,10 +88,6 @@ class Imports:
             self._known = frozenset(sys.modules)
             self._surroundings = _surroundings()
             self._alike.clear()
-
-    def have_warmed(self) -> bool:
-        """Whether this process has modules that its tests would have imported themselves."""
-        return self._warmed
 
     def note(self) -> tuple[int, bool]:
         """At a test's end: how many modules it has imported, and whether some are worth keeping."""
@@ -121,7 +117,7 @@ class Imports:
         False: an import has left something behind, this process must end.
         """
         self._batches += 1
-        self._warmed = True
+        self.warmed = True
         kept = self._load()
         due = [name for name in kept if kept[name][1] >= WANTED_BY and name not in sys.modules]
         environment = {name: "1" for name in self._single_threaded if name not in os.environ}

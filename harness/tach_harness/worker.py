@@ -516,7 +516,7 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         late = self._late(before) if before is not None and not interrupted else []
         flags = native.DONE_HELD if (held or rewinding) else 0
-        if self.imports is not None and self.imports.have_warmed():
+        if self.imports is not None and self.imports.warmed:
             flags |= native.DONE_WARMED
         self._send_extras(index, mode, flags, late, started)
         if mode != native.MODE_SNAPSHOT:
