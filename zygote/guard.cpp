@@ -18,6 +18,7 @@
 
 #include "base/unique_fd.h"
 #include "zygote/descriptors.h"
+#include "zygote/thread_grace.h"
 
 namespace tach::zygote {
 namespace {
@@ -93,6 +94,17 @@ std::optional<std::set<std::string>> writable_shared_mappings() {
     return ranges;
 }
 
+std::optional<Finding> thread_finding() {
+    std::optional<std::vector<int>> threads;
+    const bool alone = await_threads([&] {
+        threads = numbers_in("/proc/self/task");
+        return !threads || threads->size() == 1;
+    });
+    if (!threads) return Finding{"thread", "/proc/self/task cannot be read"};
+    if (alone) return std::nullopt;
+    return Finding{"thread", fmt::format("{} threads", threads->size())};
+}
+
 // A child that has not ended; 0 if the kernel lists none. Each thread has a list of its own.
 pid_t running_child() {
     for (const int thread : numbers_in("/proc/self/task").value_or(std::vector<int>{})) {
@@ -133,9 +145,7 @@ void Guard::mark() {
 
 std::vector<Finding> Guard::findings() const {
     std::vector<Finding> found;
-    const auto threads = numbers_in("/proc/self/task");
-    if (!threads) found.push_back({"thread", "/proc/self/task cannot be read"});
-    if (threads && threads->size() > 1) found.push_back({"thread", fmt::format("{} threads", threads->size())});
+    if (auto thread = thread_finding()) found.push_back(*std::move(thread));
     if (auto child = child_finding()) found.push_back(*std::move(child));
     const auto fds = numbers_in("/proc/self/fd");
     if (!fds) found.push_back({"descriptor", "/proc/self/fd cannot be read"});

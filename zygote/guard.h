@@ -34,6 +34,7 @@ class Guard {
   public:
     // The present descriptors and shared mappings are part of the good state.
     void mark();
+    // With more than one thread it waits a moment first, see thread_grace.h.
     [[nodiscard]] std::vector<Finding> findings() const;
 
     // Gives this process its own open file, at the same offset, behind every read-only regular descriptor: a fork

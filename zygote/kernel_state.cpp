@@ -14,18 +14,15 @@
 #include <ctime>
 #include <memory>
 
-#include "base/clock.h"
 #include "zygote/descriptors.h"
 #include "zygote/guard.h"
+#include "zygote/thread_grace.h"
 
 namespace tach::zygote {
 namespace {
 
 // include/uapi/linux/fcntl.h, Linux 6.10: F_LINUX_SPECIFIC_BASE + 3
 constexpr int kDupFdQuery = 1024 + 3;
-// A thread that was joined may still be on its way out of the kernel, or even (Python's threads) of the C library.
-constexpr std::int64_t kThreadGraceNs = 100 * base::kNsPerMs;
-constexpr std::int64_t kThreadPollNs = 50'000;
 // pytest's capture files, made by process.py
 constexpr const char* kCaptureName = "/memfd:tach-capture";
 
@@ -218,12 +215,7 @@ Refusal KernelState::check() {
 }
 
 Refusal KernelState::check_threads() const {
-    const std::int64_t deadline = base::monotonic_ns() + kThreadGraceNs;
-    while (count_threads() != 1) {
-        if (base::monotonic_ns() > deadline) return refuse("it left a thread running");
-        base::sleep_ns(kThreadPollNs);
-    }
-    return {};
+    return await_threads([&] { return count_threads() == 1; }) ? Refusal{} : refuse("it left a thread running");
 }
 
 Refusal KernelState::check_children() {

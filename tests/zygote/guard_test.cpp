@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <future>
@@ -142,6 +143,14 @@ TEST_CASE("a second thread is a finding until it has ended") {
     second.join();
     CHECK(found == Lines{"thread: " + std::to_string(kThreadsAtRest + 1) + " threads"});
     CHECK(eventually([&] { return found_by(guard).empty(); }));  // join() returns before the kernel has forgotten it
+}
+
+TEST_CASE("a thread that is on its way out is no finding") {
+    const Guard guard = marked();
+    std::thread second([] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); });
+    const Lines found = found_by(guard);
+    second.join();
+    CHECK(found == Lines{});
 }
 
 TEST_CASE("a running child is a finding that names it, until it has been waited for") {
