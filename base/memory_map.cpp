@@ -31,7 +31,11 @@ MappedRange::Kind kind_of(std::string_view name) {
 // A line of smaps that says more of the mapping before, "Key: value".
 bool take_detail(std::string_view line, MappedRange& mapping) {
     if (line.empty() || line.front() < 'A' || line.front() > 'Z') return false;  // addresses are in lower case
-    if (line.starts_with("VmFlags:")) mapping.droppable = line.find(" dp") != std::string_view::npos;
+    if (line.starts_with("VmFlags:")) {
+        const auto has = [&](const char* flag) { return line.find(flag) != std::string_view::npos; };
+        mapping.droppable = has(" dp");
+        mapping.forked = !has(" dc") && !has(" wf");
+    }
     return true;
 }
 

@@ -24,7 +24,9 @@ struct MappedRange {
     bool shared = false;
     std::uint64_t offset = 0;  // in the file
     dev_t device = 0;
-    bool droppable = false;  // MAP_DROPPABLE; known only if read from a smaps file
+    // Known only if read from a smaps file:
+    bool droppable = false;  // MAP_DROPPABLE
+    bool forked = true;      // neither MADV_DONTFORK nor MADV_WIPEONFORK
     ino_t inode = 0;         // 0: no file
     enum class Kind : std::uint8_t { kPlain, kHeap, kStack, kKernel } kind = Kind::kPlain;  // kKernel: [vdso] and alike
 

@@ -12,12 +12,12 @@
 namespace tach::supervisor {
 
 enum class Mode { kIsolated, kFork, kShared };
-enum class Engine { kAuto, kWpAsync, kCow, kFork };
+enum class Engine { kAuto, kWpAsync, kCow, kMissing, kFork };
 enum class Format { kText, kJson };
 enum class Color { kYes, kNo, kAuto };
 
 inline constexpr std::array<std::string_view, 3> kModeWords{"isolated", "fork", "shared"};
-inline constexpr std::array<std::string_view, 4> kEngineWords{"auto", "wp-async", "cow", "fork"};
+inline constexpr std::array<std::string_view, 5> kEngineWords{"auto", "wp-async", "cow", "missing", "fork"};
 inline constexpr std::array<std::string_view, 2> kFormatWords{"text", "json"};
 inline constexpr std::array<std::string_view, 3> kColorWords{"yes", "no", "auto"};
 

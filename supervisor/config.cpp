@@ -116,7 +116,7 @@ constexpr auto kKeys = std::to_array<Key>({
     {"", "python", "a string, the interpreter to run", read_member<&Config::python>},
     {"", "workers", "a whole number from 0 to 1024, \"auto\" or \"logical\"", read_member<&Config::workers>},
     {"", "mode", "\"isolated\", \"fork\" or \"shared\"", read_member<&Config::mode>},
-    {"", "engine", "\"auto\", \"wp-async\", \"cow\" or \"fork\"", read_member<&Config::engine>},
+    {"", "engine", "\"auto\", \"wp-async\", \"cow\", \"missing\" or \"fork\"", read_member<&Config::engine>},
     {"", "seed", "a whole number, 0 or more", read_member<&Config::seed>},
     {"", "strict_isolation", "true or false", read_member<&Config::strict_isolation>},
     {"", "args", "an array of strings, options for pytest", read_member<&Config::args>},

@@ -13,7 +13,21 @@ namespace {
 
 using zygote::Rewinder;
 
+Rewinder::Engine kind_of(Engine engine) {
+    switch (engine) {
+        case Engine::kCow:
+            return Rewinder::Engine::kCow;
+        case Engine::kMissing:
+            return Rewinder::Engine::kMissing;
+        default:
+            return Rewinder::Engine::kWpAsync;
+    }
+}
+
 std::string advice_on(Engine engine, int code) {
+    if (engine == Engine::kMissing && (code == EPERM || code == EACCES)) {
+        return "run as root, or with CAP_SYS_PTRACE, where userfaultfd is allowed";
+    }
     switch (code) {
         case EOPNOTSUPP:
         case ENOSYS:
@@ -39,8 +53,7 @@ std::string advice_on(Engine engine, int code) {
 
 Finding probe(Engine engine) {
     if (engine == Engine::kFork) return {};
-    const auto kind = engine == Engine::kCow ? Rewinder::Engine::kCow : Rewinder::Engine::kWpAsync;
-    auto tried = zygote::try_engine(kind);
+    auto tried = zygote::try_engine(kind_of(engine));
     if (tried) return {};
     return {tried.error().what, advice_on(engine, tried.error().code)};
 }

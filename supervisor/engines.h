@@ -13,7 +13,7 @@
 namespace tach::supervisor {
 
 // The engines in the order in which they are preferred; `fork` works everywhere.
-inline constexpr std::array kEnginesByMerit{Engine::kWpAsync, Engine::kCow, Engine::kFork};
+inline constexpr std::array kEnginesByMerit{Engine::kWpAsync, Engine::kCow, Engine::kMissing, Engine::kFork};
 
 struct Finding {
     std::string why_not;  // empty: it works

@@ -40,11 +40,13 @@ constexpr auto kOptions = std::to_array<Option>({
      .words = kEngineWords,
      .initial = "auto",
      .help = "what brings a test back to a clean state",
-     .manual = "wp-async and cow (both Linux 6.7) rewind the memory of the worker and the state that the kernel keeps "
-               "for it; a worker that cannot be rewound is replaced, and the test that is the cause has a note of why. "
-               "They differ in how they know what was written: by userfaultfd's asynchronous write-protection, or, "
-               "where a container denies that, by the kernel's copying on write. fork makes a process for each test. "
-               "auto is the first of these three that works; tach-supervisor doctor tells which, and why."},
+     .manual =
+         "wp-async, cow (both Linux 6.7) and missing (Linux 5.11, root or CAP_SYS_PTRACE) rewind the memory of the "
+         "worker and the state that the kernel keeps for it; a worker that cannot be rewound is replaced, and the "
+         "test that is the cause has a note of why. They differ in how they know what was written: by "
+         "userfaultfd's asynchronous write-protection; where a container denies that, by the kernel's copying on "
+         "write; or by dropping all memory and putting back, by userfaultfd, what is touched. fork makes a process "
+         "for each test. auto is the first of these four that works; tach-supervisor doctor tells which, and why."},
     {.name = "verify-snapshots",
      .help = "compare every rewound worker with what it was",
      .manual =

@@ -8,6 +8,7 @@
 
 #include "base/fd_passing.h"
 #include "base/pidfd.h"
+#include "zygote/fault_server.h"
 
 namespace tach::supervisor {
 
@@ -57,6 +58,14 @@ Result<bool> Peer::shake_hands() {
     pidfd_ = std::move(packet->fds[0]);
     pid_ = *pid;
     return true;
+}
+
+Result<std::optional<base::Packet>> Peer::receive_userfault() {
+    auto packet = base::receive_packet(socket_.get(), zygote::FaultServer::kPacketFds);
+    if (!packet) return fail(packet.error());
+    ended_ = packet->status == base::Packet::Status::kClosed;
+    if (packet->status != base::Packet::Status::kReceived) return std::nullopt;
+    return *std::move(packet);
 }
 
 Result<void> Peer::post(shm::Kind kind, std::uint32_t item, std::uint32_t a, std::uint32_t b,

@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/fd_passing.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "shm/channel.h"
@@ -35,6 +36,10 @@ class Peer {
     // or, with ended() true, never.
     [[nodiscard]] base::Result<bool> shake_hands();
     [[nodiscard]] bool ended() const { return ended_; }
+
+    // After the handshake: the userfaultfd of a process that runs tests in its name, and what belongs to it (see
+    // zygote/fault_server.h). Nothing: not yet, or, with ended() true, never again.
+    [[nodiscard]] base::Result<std::optional<base::Packet>> receive_userfault();
 
     [[nodiscard]] base::Result<void> post(shm::Kind kind, std::uint32_t item = shm::kNoItem, std::uint32_t a = 0,
                                           std::uint32_t b = 0, std::span<const std::string_view> strings = {});

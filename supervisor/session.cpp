@@ -125,10 +125,31 @@ void Session::on_handshake(Id id) {
             return doom(id, added.error().what);
         }
     }
+    if (settings_.engine.value == Engine::kMissing) {
+        if (auto added = loop_->add(process->peer.socket(), EPOLLIN, [this, id](std::uint32_t) { on_userfault(id); });
+            !added) {
+            return doom(id, added.error().what);
+        }
+    }
     if (process->role == Role::kWorker && process->state == State::kBooting) {
         process->state = State::kIdle;
         pump();
     }
+}
+
+void Session::on_userfault(Id id) {
+    Process* process = find(id);
+    if (process == nullptr) return;
+    auto packet = process->peer.receive_userfault();
+    if (process->peer.ended()) loop_->remove(process->peer.socket());
+    if (!packet) return doom(id, packet.error().what);
+    if (!*packet) return;
+    if (!faults_) {
+        auto started = zygote::FaultServer::start();
+        if (!started) return fail_run(started.error().what);
+        faults_ = *std::move(started);
+    }
+    if (auto added = faults_->add(**std::move(packet)); !added) doom(id, added.error().what);
 }
 
 // The process is gone: hear what it had said, then ask its parent for how it ended.

@@ -34,6 +34,7 @@
 #include "supervisor/second_opinion.h"
 #include "supervisor/settings.h"
 #include "supervisor/stored_message.h"
+#include "zygote/fault_server.h"
 
 namespace tach::supervisor {
 
@@ -111,6 +112,7 @@ class Session {
     base::Result<void> start_interpreter();
     base::Result<void> watch(Id id);
     void on_handshake(Id id);
+    void on_userfault(Id id);
     void on_ended(Id id);
     void drain(Id id);
     void drain_all();
@@ -207,7 +209,8 @@ class Session {
     Printer& printer_;
     std::optional<base::EventLoop> loop_;
     base::UniqueFd signals_;
-    std::optional<Launched> launched_;  // its zygote has moved into processes_
+    std::unique_ptr<zygote::FaultServer> faults_;  // of engine missing, from the first process on
+    std::optional<Launched> launched_;             // its zygote has moved into processes_
     std::map<Id, Process> processes_;
     Id next_id_ = 1;
     Id zygote_ = 0;

@@ -73,9 +73,13 @@ base::Result<base::UniqueFd> open_memory(pid_t pid) {
 
 }  // namespace
 
-base::Result<ImageProcess> ImageProcess::freeze() {
-    auto sharing = base::PageSharing::create(kLowestOwnDescriptor);
-    if (!sharing) return base::fail(sharing.error());
+base::Result<ImageProcess> ImageProcess::freeze(bool with_sharing) {
+    std::optional<base::PageSharing> sharing;
+    if (with_sharing) {
+        auto created = base::PageSharing::create(kLowestOwnDescriptor);
+        if (!created) return base::fail(created.error());
+        sharing = *std::move(created);
+    }
     if (!map_stack_and_canary()) return base::fail(base::errno_error("memory for the image's stack"));
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return base::fail(base::errno_error("pipe"));
@@ -96,7 +100,7 @@ base::Result<ImageProcess> ImageProcess::freeze() {
         ::kill(image, SIGKILL);
         return base::fail(memory.error());
     }
-    return ImageProcess(*std::move(memory), *std::move(sharing));
+    return ImageProcess(*std::move(memory), std::move(sharing));
 }
 
 bool ImageProcess::fetch(Address page, std::byte* into) const {
@@ -105,11 +109,11 @@ bool ImageProcess::fetch(Address page, std::byte* into) const {
 
 bool ImageProcess::is_alive() const {
     char byte = 0;
-    return ::pread(memory_.get(), &byte, 1, static_cast<off_t>(kCanary)) == 1 && sharing_.is_open();
+    return ::pread(memory_.get(), &byte, 1, static_cast<off_t>(kCanary)) == 1 && (!sharing_ || sharing_->is_open());
 }
 
 bool ImageProcess::has_rival() const {
-    const auto shared = sharing_.is_shared(kCanary);
+    const auto shared = sharing_->is_shared(kCanary);
     return !shared || *shared;
 }
 

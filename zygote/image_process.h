@@ -10,6 +10,8 @@
 
 #include <sys/types.h>
 
+#include <optional>
+
 #include "base/address_range.h"
 #include "base/page_sharing.h"
 #include "base/result.h"
@@ -20,8 +22,9 @@ namespace tach::zygote {
 class ImageProcess {
   public:
     // Copies this process, as it is in this call. May run on any stack; signals must be blocked. EACCES: a process of
-    // ours may not read another's memory (hidepid, a Yama scope of 2 or 3); else see PageSharing.
-    [[nodiscard]] static base::Result<ImageProcess> freeze();
+    // ours may not read another's memory (hidepid, a Yama scope of 2 or 3); else see PageSharing, which need not work
+    // if nobody will ask for what it tells.
+    [[nodiscard]] static base::Result<ImageProcess> freeze(bool with_sharing = true);
 
     // False: the process is gone, or has no such page.
     [[nodiscard]] bool fetch(base::Address page, std::byte* into) const;
@@ -30,17 +33,20 @@ class ImageProcess {
     [[nodiscard]] bool is_alive() const;
 
     // What was written since: those pages are ours alone, and so are those that the image does not have.
-    [[nodiscard]] const base::PageSharing& sharing() const { return sharing_; }
+    [[nodiscard]] const base::PageSharing& sharing() const { return *sharing_; }
+
+    // Its /proc/PID/mem.
+    [[nodiscard]] int memory() const { return memory_.get(); }
 
     // Whether yet another process has a copy of our memory, forked since.
     [[nodiscard]] bool has_rival() const;
 
   private:
-    ImageProcess(base::UniqueFd memory, base::PageSharing sharing)
+    ImageProcess(base::UniqueFd memory, std::optional<base::PageSharing> sharing)
         : memory_(std::move(memory)), sharing_(std::move(sharing)) {}
 
     base::UniqueFd memory_;
-    base::PageSharing sharing_;
+    std::optional<base::PageSharing> sharing_;
 };
 
 }  // namespace tach::zygote

@@ -48,6 +48,14 @@ PyObject* raise(const Error& error) {
     return nullptr;
 }
 
+}  // namespace
+
+int tach::zygote::supervisor_socket() {
+    return line ? line->socket.get() : -1;
+}
+
+namespace {
+
 bool attached() {
     if (!line) PyErr_SetString(PyExc_RuntimeError, "tach: this process has no channel");
     return line.has_value();

@@ -19,6 +19,7 @@
 #include <span>
 
 #include "base/memfd.h"
+#include "base/pagemap_entries.h"
 #include "zygote/descriptors.h"
 #include "zygote/private_memory.h"
 
@@ -151,9 +152,9 @@ Result<Oracle::News> Oracle::watch(pid_t child) {
     }
     const std::size_t now = note().layers.load(std::memory_order_relaxed);
     if (event == OracleNote::Event::kPushed) {
+        layers_.resize(now - 1);
         auto image = read(child, true);
         if (!image) return fail(image.error());
-        layers_.resize(now - 1);
         layers_.push_back(*std::move(image));
     } else if (now > 0 && now <= layers_.size()) {
         layers_.resize(now);
@@ -164,6 +165,42 @@ Result<Oracle::News> Oracle::watch(pid_t child) {
     return news;
 }
 
+// What was there at the first push.
+void Oracle::read_pushed(base::Address page, std::span<std::byte> bytes) const {
+    std::fill(bytes.begin(), bytes.end(), std::byte{});
+    if (layers_.empty()) return;
+    for (const Piece& piece : layers_.front().pieces) {
+        if (!piece.map.range.contains(page)) continue;
+        const std::size_t at = page - piece.map.range.begin;
+        if (at + bytes.size() > piece.bytes.size()) return;
+        std::copy_n(piece.bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.size(), bytes.begin());
+        return;
+    }
+}
+
+// Like read_bytes, but touches nothing.
+std::size_t Oracle::read_present(pid_t child, base::Address begin, std::span<std::byte> bytes) const {
+    const base::UniqueFd pagemap(::open(fmt::format("/proc/{}/pagemap", child).c_str(), O_RDONLY | O_CLOEXEC));
+    std::vector<std::uint64_t> entries(bytes.size() / base::kPageSize);
+    const AddressRange range{begin, begin + bytes.size()};
+    for (std::size_t page = 0; page < entries.size();) {
+        const auto got = base::read_entries(pagemap.get(), {range.begin + page * base::kPageSize, range.end},
+                                            std::span(entries).subspan(page));
+        if (!got) return page * base::kPageSize;
+        page += *got;
+    }
+    for (std::size_t page = 0; page < entries.size(); ++page) {
+        const std::size_t at = page * base::kPageSize;
+        const auto place = bytes.subspan(at, base::kPageSize);
+        if ((entries[page] & (base::kEntryPresent | base::kEntrySwapped)) == 0) {
+            read_pushed(begin + at, place);
+        } else if (read_bytes(child, begin + at, place) != place.size()) {
+            return at;
+        }
+    }
+    return bytes.size();
+}
+
 Result<Oracle::Image> Oracle::read(pid_t child, bool with_bytes) {
     auto maps = read_map(child);
     if (!maps) return fail(maps.error());
@@ -172,7 +209,10 @@ Result<Oracle::Image> Oracle::read(pid_t child, bool with_bytes) {
         Piece& piece = image.pieces.emplace_back(Piece{map, {}});
         if (!with_bytes || !map.is_private() || !map.readable) continue;
         piece.bytes.resize(map.range.size());
-        piece.bytes.resize(read_bytes(child, map.range.begin, piece.bytes));
+        // A file's page that is missing is the file's.
+        const bool misses = note().misses_pages.load(std::memory_order_relaxed) && map.inode == 0 && !layers_.empty();
+        piece.bytes.resize(misses ? read_present(child, map.range.begin, piece.bytes)
+                                  : read_bytes(child, map.range.begin, piece.bytes));
     }
     image.kernel_state = read_kernel_state(child);
     return image;
@@ -221,7 +261,9 @@ std::vector<std::string> Oracle::compare_bytes(pid_t child, const Piece& piece) 
     for (std::size_t at = 0; at < piece.bytes.size(); at += buffer_.size()) {
         const std::size_t length = std::min(buffer_.size(), piece.bytes.size() - at);
         const base::Address begin = piece.map.range.begin + at;
-        if (read_bytes(child, begin, std::span(buffer_).first(length)) != length) {
+        const auto bytes = std::span(buffer_).first(length);
+        const bool misses = note().misses_pages.load(std::memory_order_relaxed) && piece.map.inode == 0;
+        if ((misses ? read_present(child, begin, bytes) : read_bytes(child, begin, bytes)) != length) {
             differences.push_back("memory that can no longer be read: " + shown(piece.map));
             return differences;
         }

@@ -8,7 +8,8 @@
 // dispositions, umask, limits and working directory. At a push it keeps all that, at a rewind it compares.
 //
 // Left out are what is not rewound (see zygote/snapshot.h): shared mappings, the kernel's own, the engine's; memory
-// that cannot be read; and the bytes of the area that the kernel writes by itself (rseq).
+// that cannot be read; and the bytes of the area that the kernel writes by itself (rseq). Where pages are missing until
+// they are touched, those are taken for what they were at the first push: to read them would be to touch them.
 
 #include <sys/types.h>
 
@@ -33,6 +34,8 @@ struct OracleNote {
     std::atomic<std::uint32_t> item;    // the last that was begun
     std::atomic<std::uint64_t> exempt_begin;
     std::atomic<std::uint64_t> exempt_end;
+    // Pages may be missing, which the image's come in place of (see fault_server.h): they are left missing.
+    std::atomic<bool> misses_pages;
 };
 
 class Oracle {
@@ -66,7 +69,9 @@ class Oracle {
 
     explicit Oracle(base::Mapping page);
 
-    [[nodiscard]] static base::Result<Image> read(pid_t child, bool with_bytes);
+    [[nodiscard]] base::Result<Image> read(pid_t child, bool with_bytes);
+    [[nodiscard]] std::size_t read_present(pid_t child, base::Address begin, std::span<std::byte> bytes) const;
+    void read_pushed(base::Address page, std::span<std::byte> bytes) const;
     [[nodiscard]] base::Result<std::vector<std::string>> compare(pid_t child, const Image& golden);
     [[nodiscard]] std::vector<std::string> compare_bytes(pid_t child, const Piece& piece);
     [[nodiscard]] std::optional<std::size_t> first_difference(base::Address begin, std::span<const std::byte> now,

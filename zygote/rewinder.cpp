@@ -3,10 +3,12 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/rseq.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <deque>
@@ -16,9 +18,13 @@
 #include <variant>
 
 #include "base/clock.h"
+#include "base/fd_passing.h"
+#include "base/missing_pages.h"
 #include "base/page_sharing.h"
+#include "base/pidfd.h"
 #include "base/write_protection.h"
 #include "zygote/descriptors.h"
+#include "zygote/fault_server.h"
 #include "zygote/image_process.h"
 
 namespace tach::zygote {
@@ -27,7 +33,7 @@ namespace tach::zygote {
 constexpr std::size_t kStackBytes = std::size_t{1} << 18;
 
 struct Rewinder::State {
-    using Tracker = std::variant<base::WriteProtection, base::PageSharing>;
+    using Tracker = std::variant<base::WriteProtection, base::PageSharing, base::MissingPages>;
 
     struct Files {  // of /proc/self
         base::UniqueFd maps;
@@ -70,6 +76,7 @@ struct Rewinder::State {
     Passage passage;
     Refusal refusal;
     OracleNote* note = nullptr;
+    int fault_socket = -1;
     std::uint64_t rewinds = 0;
     bool came_back = false;
     bool failed = false;  // in push
@@ -108,6 +115,28 @@ base::Result<State::Tracker> create_tracker() {
     return State::Tracker(*std::move(tracker));
 }
 
+base::Result<State::Tracker> create_tracker(Rewinder::Engine engine) {
+    switch (engine) {
+        case Rewinder::Engine::kCow:
+            return create_tracker<base::PageSharing>();
+        case Rewinder::Engine::kMissing:
+            return create_tracker<base::MissingPages>();
+        case Rewinder::Engine::kWpAsync:
+            break;
+    }
+    return create_tracker<base::WriteProtection>();
+}
+
+base::Result<void> hang_bells(const base::MissingPages& missing) {
+    void* const wanted = base::pointer_to(kBellRange.begin);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    if (::mmap(wanted, kBellRange.size(), PROT_READ, flags, -1, 0) != wanted) {
+        return base::fail(base::errno_error("memory for bells"));
+    }
+    ::madvise(wanted, kBellRange.size(), MADV_DONTFORK);
+    return missing.serve(kBellRange);
+}
+
 // The area in which the kernel tells the running processor (rseq(2)), registered by glibc since 2.35.
 base::AddressRange rseq_area() {
     const auto* offset = static_cast<const std::ptrdiff_t*>(::dlsym(RTLD_DEFAULT, "__rseq_offset"));
@@ -131,9 +160,13 @@ void show_oracle(const State& state, OracleNote::Event event) {
     Oracle::stop_here(*state.note, event, static_cast<std::uint32_t>(state.layers.size()));
 }
 
+const base::MissingPages* missing_of(const State& state) {
+    return std::get_if<base::MissingPages>(&state.tracker);
+}
+
 // Before the guard looks, which must know its descriptors.
 Refusal take_image(State& state) {
-    auto image = ImageProcess::freeze();
+    auto image = ImageProcess::freeze(missing_of(state) == nullptr);
     if (image) {
         state.image = *std::move(image);
         state.snapshot.use_image(&*state.image);
@@ -141,6 +174,17 @@ Refusal take_image(State& state) {
         return {"the image of its memory cannot be made", 0, image.error().code};
     }
     return {};
+}
+
+// The last thing before the process goes on: from here on it needs the server.
+void drop_golden(State& state) {
+    const base::MissingPages& missing = *missing_of(state);
+    const auto pidfd = base::open_pidfd(::getpid());
+    if (!pidfd) return fall_apart("its pidfd cannot be opened");
+    const std::byte packet{1};
+    const std::array fds{missing.userfault(), state.image->memory(), pidfd->get()};
+    if (!base::send_packet(state.fault_socket, {&packet, 1}, fds)) fall_apart("nobody serves its page faults");
+    if (const Refusal refusal = state.snapshot.drop_golden()) fall_apart(refusal.why);
 }
 
 void push_on_own_stack() {
@@ -155,6 +199,7 @@ void push_on_own_stack() {
     }
     state.failed = static_cast<bool>(state.refusal);
     if (!state.failed) show_oracle(state, OracleNote::Event::kPushed);
+    if (!state.failed && state.layers.size() == 1 && missing_of(state) != nullptr) drop_golden(state);
     ::setcontext(&layer.context);
     fall_apart("setcontext");
 }
@@ -218,9 +263,8 @@ class SignalBlock {
 
 }  // namespace
 
-base::Result<Rewinder*> Rewinder::create(Engine engine, OracleNote* note) {
-    auto tracker =
-        engine == Engine::kCow ? create_tracker<base::PageSharing>() : create_tracker<base::WriteProtection>();
+base::Result<Rewinder*> Rewinder::create(Engine engine, OracleNote* note, int fault_socket) {
+    auto tracker = create_tracker(engine);
     if (!tracker) return base::fail(tracker.error());
     auto files = open_files();
     if (!files) return base::fail(files.error());
@@ -233,8 +277,14 @@ base::Result<Rewinder*> Rewinder::create(Engine engine, OracleNote* note) {
     state->stack = (*memory)->take_array<std::byte>(kStackBytes);
     const base::AddressRange area = rseq_area();
     if (!area.empty()) state->snapshot.exempt(area);
+    state->fault_socket = fault_socket;
+    if (const base::MissingPages* missing = missing_of(*state)) {
+        state->snapshot.use_missing(missing);
+        if (auto hung = hang_bells(*missing); !hung) return base::fail(hung.error());
+    }
     state->note = note;
     if (note != nullptr) {
+        note->misses_pages.store(missing_of(*state) != nullptr, std::memory_order_relaxed);
         note->exempt_begin.store(area.begin, std::memory_order_relaxed);
         note->exempt_end.store(area.end, std::memory_order_relaxed);
     }

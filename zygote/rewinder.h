@@ -28,13 +28,15 @@ struct Passage {
 
 class Rewinder {
   public:
-    enum class Engine { kWpAsync, kCow };  // base::WriteProtection, base::PageSharing
+    enum class Engine { kWpAsync, kCow, kMissing };  // base::WriteProtection, PageSharing, MissingPages
 
     enum class Return { kPushed, kCameBack, kRefused };
 
     // EOPNOTSUPP, EPERM: this kernel, or this user, cannot; see the trackers' create(). With a note, the process stops
-    // after each push and each rewind, for the oracle.
-    [[nodiscard]] static base::Result<Rewinder*> create(Engine engine, OracleNote* note = nullptr);
+    // after each push and each rewind, for the oracle. `fault_socket`, for kMissing alone, leads to a FaultServer; it
+    // must stay open up to the first push.
+    [[nodiscard]] static base::Result<Rewinder*> create(Engine engine, OracleNote* note = nullptr,
+                                                        int fault_socket = -1);
 
     // kRefused: nothing was pushed, refusal() says why.
     [[nodiscard]] Return push();

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "base/clock.h"
+#include "zygote/fault_server.h"
 
 namespace tach::zygote {
 
@@ -217,7 +218,7 @@ bool Snapshot::map_is_same() const {
 Refusal Snapshot::push() {
     const std::size_t below = layers_.size();
     // What was written before another process got a copy of it would pass for what it was.
-    if (below > 0 && !tracker_.forgets() && image_->has_rival()) {
+    if (below > 0 && !tracker_.forgets() && missing_ == nullptr && image_->has_rival()) {
         return refuse("another process shares its memory", 0);
     }
     Refusal refusal;
@@ -234,7 +235,8 @@ Refusal Snapshot::push() {
 Refusal Snapshot::capture(Layer& layer) {
     if (Refusal refusal = read_map(files_.maps)) return refusal;
     if (Refusal refusal = adopt_map(layer)) return refusal;
-    if (Refusal refusal = leave_out_droppable()) return refusal;
+    if (Refusal refusal = read_flags()) return refusal;
+    if (Refusal refusal = settle_missing()) return refusal;
     if (Refusal refusal = take_changes(layer)) return refusal;
     if (Refusal refusal = protect_all()) return refusal;
     carried_.clear();
@@ -319,14 +321,15 @@ Refusal Snapshot::add_region(const MappedRange& map, std::pmr::vector<Region>& r
 }
 
 // Where watch() cannot tell MAP_DROPPABLE memory. Reading smaps takes milliseconds.
-Refusal Snapshot::leave_out_droppable() {
+Refusal Snapshot::read_flags() {
     if (!std::exchange(flags_unknown_, false)) return {};
     if (Refusal refusal = read_map(files_.smaps)) return refusal;
     for (const MappedRange& map : map_) {
-        if (!map.droppable) continue;
+        if (!map.droppable && map.forked) continue;
         for (Region* region = region_at_or_after(map.range.begin);
              region != regions_.data() + regions_.size() && region->map.range.begin < map.range.end; ++region) {
-            region->watched = false;
+            region->watched = region->watched && !map.droppable;
+            region->in_image = map.forked;
         }
     }
     return {};
@@ -338,7 +341,7 @@ Refusal Snapshot::take_changes(Layer& layer) {
         take_run(layer, region, run);
         return Refusal{};
     };
-    if (image_ != nullptr && layers_.size() == 1) {
+    if (image_ != nullptr && layers_.size() == 1 && missing_ == nullptr) {
         if (Refusal refusal = for_each_run(image_->sharing(), kWithContents, order, take)) return refusal;
         return order == Order::kKept ? Refusal{} : refuse("memory mappings cannot be captured", 0);
     }
@@ -373,6 +376,7 @@ Refusal Snapshot::watch_again() {
 }
 
 void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
+    if (region.served && is_absent(run)) return;
     const bool plain = is_plain(run);
     const bool as_below = plain || is_untouched(run);  // unless there was something else
     for (Address page = run.begin; page < run.end; page += kPageSize) {
@@ -394,7 +398,7 @@ void Snapshot::take_run(Layer& layer, Region& region, const PageRun& run) {
 // Of a page that has contents of its own: a copy, or the mark that it is in the image.
 std::byte* Snapshot::take_source(const Region& region, Address page, const PageRun& run) {
     const bool swapped = (run.categories & base::kPageSwapped) != 0;
-    const bool shared = (run.categories & base::kPageWritten) == 0;
+    const bool shared = missing_ != nullptr ? region.in_image : (run.categories & base::kPageWritten) == 0;
     if (image_ != nullptr && layers_.size() == 1 && shared) return kInImage;
     return copy_out(page, swapped || !region.map.readable);
 }
@@ -478,6 +482,65 @@ Refusal Snapshot::protect_all() {
     return {};
 }
 
+// --- missing pages --------------------------------------------------------------------------------------------------
+
+namespace {
+
+void ring(Bell bell, std::size_t layer) {
+    ::madvise(pointer_to(bell_page(bell, layer)), kPageSize, MADV_DONTNEED);
+}
+
+}  // namespace
+
+Refusal Snapshot::drop_golden() {
+    for (Region& region : regions_) {
+        const bool may_be = region.watched && region.in_image && region.map.inode == 0;
+        region.served = may_be && missing_->serve(region.map.range).has_value();
+    }
+    ring(Bell::kDropping, 1);
+    for (Region& region : regions_) {
+        if (!region.served) continue;
+        const AddressRange range = region.map.range;
+        if (::madvise(pointer_to(range.begin), range.size(), MADV_DONTNEED) == 0) continue;
+        if (errno != EINVAL) return refuse("memory cannot be dropped", range.begin, errno);
+        region.served = false;  // it is locked, see mlock(2): nothing will ever be missing there
+    }
+    // What was written since the image was taken, in memory that cannot be served, must go as well.
+    RewindStats stats;
+    if (Refusal refusal = restore_all(stats)) return refusal;
+    ring(Bell::kRewound, 1);
+    return {};
+}
+
+// Whatever was mapped anew in the place of something served is served as well.
+Refusal Snapshot::serve_again() {
+    for (const Region& region : regions_) {
+        if (!region.served) continue;
+        if (auto served = missing_->serve(region.map.range); !served) {
+            return refuse("a mapping cannot be served", region.map.range.begin, served.error().code);
+        }
+    }
+    return {};
+}
+
+// What is missing must be what the image has: whatever else belongs there is put there, and counts as touched. What is
+// younger than the image has been moved there at most.
+Refusal Snapshot::settle_missing() {
+    if (missing_ == nullptr || layers_.size() == 1) return {};
+    if (layers_.size() >= kMostServedLayers) return refuse("too many layers", 0);
+    if (Refusal refusal = serve_again()) return refusal;
+    ring(Bell::kPushed, layers_.size());
+    // It is served only when all that has been done.
+    static_cast<void>(*static_cast<volatile const std::byte*>(pointer_to(bell_page(Bell::kPushed, layers_.size()))));
+    for (const Region& region : regions_) {
+        if (!region.watched || region.served || region.map.inode != 0) continue;
+        if (auto ignored = missing_->ignore(region.map.range); !ignored) {
+            return refuse("a mapping cannot be left alone", region.map.range.begin, ignored.error().code);
+        }
+    }
+    return {};
+}
+
 // --- drop -----------------------------------------------------------------------------------------------------------
 
 void Snapshot::drop() {
@@ -528,15 +591,29 @@ Snapshot::Region* Snapshot::region_at_or_after(Address address) {
 template <class Visit>
 Refusal Snapshot::for_each_run(const base::WriteTracker& tracker, const base::ScanQuery& query, Order& order,
                                const Visit& visit) {
-    for (const AddressRange span : kSpans) {
-        AddressRange rest = span;
-        while (!rest.empty()) {
-            const auto scanned = tracker.scan(rest, query, runs_);
-            if (!scanned) return refuse("memory cannot be scanned", rest.begin, scanned.error().code);
-            if (Refusal refusal = visit_runs(scanned->runs, order, visit)) return refusal;
+    if (missing_ == nullptr) {
+        for (const AddressRange span : kSpans) {
+            if (Refusal refusal = for_each_run_in(tracker, span, query, order, visit)) return refusal;
             if (order == Order::kMapChanged) return {};
-            rest.begin = scanned->runs < runs_.size() ? rest.end : scanned->reached;
         }
+        return {};
+    }
+    for (const Region& region : regions_) {
+        if (!region.watched) continue;
+        if (Refusal refusal = for_each_run_in(tracker, region.map.range, query, order, visit)) return refusal;
+    }
+    return {};
+}
+
+template <class Visit>
+Refusal Snapshot::for_each_run_in(const base::WriteTracker& tracker, AddressRange range, const base::ScanQuery& query,
+                                  Order& order, const Visit& visit) {
+    while (!range.empty()) {
+        const auto scanned = tracker.scan(range, query, runs_);
+        if (!scanned) return refuse("memory cannot be scanned", range.begin, scanned.error().code);
+        if (Refusal refusal = visit_runs(scanned->runs, order, visit)) return refusal;
+        if (order == Order::kMapChanged) return {};
+        range.begin = scanned->runs < runs_.size() ? range.end : scanned->reached;
     }
     return {};
 }
@@ -570,7 +647,7 @@ Refusal Snapshot::visit_runs(std::size_t count, Order& order, const Visit& visit
 Refusal Snapshot::check() {
     if (!tracker_.is_open()) return refuse("it closed descriptors of tach", 0);
     if (image_ != nullptr && !image_->is_alive()) return refuse("the image of its memory is gone", 0);
-    if (!tracker_.forgets() && image_ != nullptr && image_->has_rival()) {
+    if (!tracker_.forgets() && missing_ == nullptr && image_->has_rival()) {
         return refuse("it left a process that shares its memory", 0);
     }
     Sizes sizes;
@@ -599,6 +676,10 @@ Refusal Snapshot::rewind(RewindStats& stats) try {
     forget_rarely_written();
     const std::int64_t copied = base::monotonic_ns();
     if (Refusal refusal = protect_again()) return refusal;
+    if (missing_ != nullptr) {
+        if (Refusal refusal = serve_again()) return refusal;
+        ring(Bell::kRewound, layers_.size());
+    }
     ++rewinds_;
     stats.layers = static_cast<std::int64_t>(layers_.size());
     stats.protect_ns = base::monotonic_ns() - copied;
@@ -652,6 +733,7 @@ Refusal Snapshot::restore_run(Region& region, const PageRun& run, RewindStats& s
     bool opened = false;
     // There may be a guard in the place of what was golden: nothing can be written there while it is.
     if ((run.categories & base::kPageSwapped) != 0) ::madvise(pointer_to(run.begin), run.end - run.begin, kGuardRemove);
+    const bool served = region.served && is_absent(run);
     for (Address page = run.begin; page < run.end; page += kPageSize) {
         if (as_golden && region.filled[region.block(page)] == 0) {
             page = last_of_block(page, run);
@@ -659,6 +741,7 @@ Refusal Snapshot::restore_run(Region& region, const PageRun& run, RewindStats& s
         }
         const std::byte* const source = region.sources[region.index(page)];
         if (as_golden && source == nullptr) continue;
+        if (served && !is_copy(source)) continue;
         if (source == nullptr && region.map.inode != 0) {
             if (Refusal refusal = restore_to_file(page, stats)) return refusal;
             continue;
@@ -720,7 +803,7 @@ Refusal Snapshot::restore_page(Region& region, Address page, RewindStats& stats)
     }
     if (source != nullptr) {
         copy_in(page, source);
-    } else if (hot && region.map.inode == 0 && region.map.writable) {
+    } else if ((hot || region.served) && region.map.inode == 0 && region.map.writable) {
         std::memset(pointer_to(page), 0, kPageSize);
     } else {
         return drop_page(page, stats);

@@ -21,6 +21,9 @@
 // pages that are not watched, together with the sizes in /proc/self/statm; only if these differ (or always, where the
 // tracker cannot tell) the map is read and repaired: new mappings are unmapped, lost ones mapped again and filled.
 //
+// Where pages are served (MissingPages), what is absent is what it was and comes back by itself, so that only what was
+// touched is copied back, at every rewind from then on. Mappings that are younger than the first layer are not served.
+//
 // Not covered: shared mappings, MAP_DROPPABLE ones, the kernel's own, PrivateMemory, and what was exempted. Everything
 // here must run on a stack that is not covered either, with all signals blocked and a single thread; see rewinder.h.
 // The object lies in PrivateMemory and calls nothing that allocates elsewhere.
@@ -32,6 +35,7 @@
 #include <vector>
 
 #include "base/memory_map.h"
+#include "base/missing_pages.h"
 #include "base/write_tracking.h"
 #include "shm/rewind_report.h"
 #include "zygote/image_process.h"
@@ -57,6 +61,11 @@ class Snapshot {
     // For level 0: the copy was made of what is pushed next. Without one, all is copied at once.
     void use_image(const ImageProcess* image) { image_ = image; }
 
+    // The tracker, if it is this one: then somebody else puts missing pages back, see zygote/fault_server.h.
+    void use_missing(const base::MissingPages* missing) { missing_ = missing; }
+    // After the first push: drops what the image has. From here on the other side must be there.
+    [[nodiscard]] Refusal drop_golden();
+
     // Bytes that the kernel writes whenever it likes, and that a rewind must leave alone.
     void exempt(base::AddressRange bytes);
 
@@ -79,6 +88,8 @@ class Snapshot {
     struct Region {
         base::MappedRange map;
         bool watched = false;  // restored by a rewind; the others are only known to be there
+        bool in_image = true;  // unless a fork does not copy it
+        bool served = false;   // what is missing there is put there when it is touched: it counts as unchanged
         std::byte** sources = nullptr;
         History* histories = nullptr;
         std::uint32_t* filled = nullptr;  // how many pages of the block have a source
@@ -114,13 +125,15 @@ class Snapshot {
     [[nodiscard]] Refusal capture(Layer& layer);
     [[nodiscard]] Refusal read_map(int fd);
     [[nodiscard]] bool map_is_same() const;
-    [[nodiscard]] Refusal leave_out_droppable();
+    [[nodiscard]] Refusal read_flags();
     [[nodiscard]] Refusal read_sizes(Sizes& sizes);
     [[nodiscard]] Refusal adopt_map(Layer& layer);
     [[nodiscard]] Refusal add_pieces(const base::MappedRange& map, std::pmr::vector<Region>& regions, bool& differ);
     [[nodiscard]] Refusal add_region(const base::MappedRange& map, std::pmr::vector<Region>& regions);
     [[nodiscard]] Refusal take_changes(Layer& layer);
     [[nodiscard]] Refusal watch_again();
+    [[nodiscard]] Refusal serve_again();
+    [[nodiscard]] Refusal settle_missing();
     [[nodiscard]] std::byte* copy_out(base::Address page, bool may_fault);
     void take_run(Layer& layer, Region& region, const base::PageRun& run);
     [[nodiscard]] std::byte* take_source(const Region& region, base::Address page, const base::PageRun& run);
@@ -134,6 +147,9 @@ class Snapshot {
     template <class Visit>
     [[nodiscard]] Refusal for_each_run(const base::WriteTracker& tracker, const base::ScanQuery& query, Order& order,
                                        const Visit& visit);
+    template <class Visit>
+    [[nodiscard]] Refusal for_each_run_in(const base::WriteTracker& tracker, base::AddressRange range,
+                                          const base::ScanQuery& query, Order& order, const Visit& visit);
     template <class Visit>
     [[nodiscard]] Refusal visit_runs(std::size_t count, Order& order, const Visit& visit);
 
@@ -166,6 +182,7 @@ class Snapshot {
     const base::WriteTracker& tracker_;
     Files files_;
     const ImageProcess* image_ = nullptr;
+    const base::MissingPages* missing_ = nullptr;
     std::byte* scratch_;                       // a page
     std::span<char> text_;                     // of files in /proc
     std::span<base::PageRun> runs_;            // of scans
@@ -184,7 +201,7 @@ class Snapshot {
     std::size_t bytes_at_first_ = 0;    // of PrivateMemory, at the first push
     std::uint32_t exact_scans_ = 0;
     std::uint32_t rewinds_ = 0;   // of the top layer
-    bool flags_unknown_ = false;  // of a new region: it may be droppable
+    bool flags_unknown_ = false;  // of a new region: it may be droppable, or not in the image
     bool map_in_doubt_ = false;   // since a layer was dropped that had other mappings
     bool map_changed_ = false;    // at the last check
     bool exact_ = true;           // everything was protected at the last push or rewind: the next scan tells all

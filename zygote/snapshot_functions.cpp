@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "zygote/rewinder.h"
 
@@ -74,12 +75,20 @@ PyObject* oracle_resume(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
-// For "cow" or "wp-async": "" or why there is none.
+std::optional<Rewinder::Engine> engine_called(std::string_view name) {
+    if (name == "wp-async") return Rewinder::Engine::kWpAsync;
+    if (name == "cow") return Rewinder::Engine::kCow;
+    if (name == "missing") return Rewinder::Engine::kMissing;
+    return std::nullopt;
+}
+
+// "" or why there is none.
 PyObject* snapshot_open(PyObject*, PyObject* args) {
     const char* name = nullptr;
     if (PyArg_ParseTuple(args, "s", &name) == 0) return nullptr;
-    const auto kind = std::strcmp(name, "cow") == 0 ? Rewinder::Engine::kCow : Rewinder::Engine::kWpAsync;
-    auto created = Rewinder::create(kind, oracle ? &oracle->note() : nullptr);
+    const auto kind = engine_called(name);
+    if (!kind) return PyUnicode_FromFormat("there is no engine %s", name);
+    auto created = Rewinder::create(*kind, oracle ? &oracle->note() : nullptr, supervisor_socket());
     if (!created) return PyUnicode_FromString(created.error().what.c_str());
     engine = *created;
     return PyUnicode_FromString("");

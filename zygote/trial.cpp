@@ -9,7 +9,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <memory>
 #include <string>
+
+#include "base/fd_passing.h"
+#include "zygote/fault_server.h"
 
 namespace tach::zygote {
 namespace {
@@ -34,9 +38,9 @@ void tell(int fd, const Refusal& refusal) {
 }
 
 // In a process that does nothing else.
-void push_and_rewind(Rewinder::Engine kind, int told) {
+void push_and_rewind(Rewinder::Engine kind, int fault_socket, int told) {
     volatile int golden = 1;
-    auto created = Rewinder::create(kind);
+    auto created = Rewinder::create(kind, nullptr, fault_socket);
     if (!created) return tell(told, created.error().code, created.error().what);
     Rewinder& engine = **created;
     switch (engine.push()) {
@@ -51,15 +55,32 @@ void push_and_rewind(Rewinder::Engine kind, int told) {
     }
 }
 
+// Until the trial has told what it misses, or has ended.
+std::unique_ptr<FaultServer> serve_faults(int socket) {
+    auto packet = base::receive_packet(socket, FaultServer::kPacketFds);
+    if (!packet || packet->status != base::Packet::Status::kReceived) return nullptr;
+    auto server = FaultServer::start();
+    if (!server || !(*server)->add(*std::move(packet))) return nullptr;  // the alarm ends who waits for it
+    return *std::move(server);
+}
+
 // The image process is a sibling of the one it is an image of, so a process between us and both waits for them.
 [[noreturn]] void hold_trial(Rewinder::Engine kind, int told) {
     ::alarm(kTrialSeconds);
+    auto sockets = base::create_packet_pair();
+    if (!sockets) {
+        tell(told, sockets.error().code, sockets.error().what);
+        ::_exit(0);
+    }
+    auto& [ours, theirs] = *sockets;
     const pid_t trial = ::fork();
     if (trial == 0) {
         ::alarm(kTrialSeconds);
-        push_and_rewind(kind, told);
+        push_and_rewind(kind, theirs.get(), told);
         ::_exit(0);
     }
+    theirs.reset();
+    const auto faults = serve_faults(ours.get());
     int status = 0;
     if (trial < 0 || ::waitpid(trial, &status, 0) < 0) {
         tell(told, errno, base::errno_error("fork").what);

@@ -43,7 +43,7 @@ def test_doctor_tells_what_was_found_and_chosen(project: Project) -> None:
     assert result.code == 0
     subjects = [line[:20].strip() for line in result.out.splitlines()]
     assert subjects[0] == "tach"
-    assert subjects[-3:] == ["engine wp-async", "engine cow", "engine fork"]
+    assert subjects[-4:] == ["engine wp-async", "engine cow", "engine missing", "engine fork"]
     assert result.out.count("is chosen") == 1
     assert project.python in result.out
 
@@ -100,6 +100,16 @@ def test_cow_needs_a_process_for_the_image_and_says_so(project: Project) -> None
     result = denied(project, PIDFD_OPEN, "--engine", "cow")
     assert result.code == 4
     assert "engine cow (command line): the image of its memory cannot be made" in result.err
+
+
+def test_missing_needs_rights_and_says_so(project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    result = denied(project, USERFAULTFD, "--engine", "missing")
+    assert result.code == 4
+    assert result.err.startswith(
+        "tach: engine missing (command line): userfaultfd: Operation not permitted; run as root"
+    )
+    assert result.err.count("\n") == 1
 
 
 def test_snapshots_of_an_engine_that_has_none_cannot_be_verified(project: Project) -> None:

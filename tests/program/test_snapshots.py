@@ -314,6 +314,7 @@ def test_a_worn_out_process_is_replaced_between_runs(project: Project) -> None:
     assert sorted(project.log()) == ["class", "finalised", "set up"]
 
 
+@pytest.mark.skipif(ENGINE == "missing", reason="that engine has copies of what was only read")
 def test_a_worker_has_little_memory_of_its_own(project: Project) -> None:
     """Beyond what a forked test writes; what the zygote has imported is shared by all."""
     project.write(

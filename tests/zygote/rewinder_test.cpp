@@ -11,7 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -23,8 +25,12 @@
 #include <thread>
 #include <vector>
 
+#include "base/fd_passing.h"
 #include "tests/catch.h"
 #include "tests/child.h"
+#include "zygote/descriptors.h"
+#include "zygote/fault_server.h"
+#include "zygote/trial.h"
 
 using namespace tach;
 using tests::end_of;
@@ -37,12 +43,49 @@ namespace {
 constexpr int kOk = 0;
 constexpr int kUnavailable = 77;
 
-constexpr std::array kEngines{Rewinder::Engine::kWpAsync, Rewinder::Engine::kCow};
+using Engine = Rewinder::Engine;
+
+// Those that can be had here: kMissing needs CAP_SYS_PTRACE, and says so.
+const std::vector<Engine>& engines() {
+    static const std::vector<Engine> those = [] {
+        std::vector<Engine> found{Engine::kWpAsync, Engine::kCow};
+        const auto tried = zygote::try_engine(Engine::kMissing);
+        if (tried) found.push_back(Engine::kMissing);
+        CHECK((tried || tried.error().code == EPERM));
+        return found;
+    }();
+    return those;
+}
+
+// The end of a child that runs body(socket); with kMissing the pages that it misses are served.
+template <class Body>
+int end_of_rewound(Engine kind, const Body& body) {
+    auto sockets = base::create_packet_pair();
+    REQUIRE(sockets);
+    // Out of the way of cases that look at the lowest numbers.
+    auto ours = sockets->first.duplicate(zygote::kLowestHarnessDescriptor);
+    auto theirs = sockets->second.duplicate(zygote::kLowestHarnessDescriptor);
+    REQUIRE(ours);
+    REQUIRE(theirs);
+    *sockets = {};
+    const pid_t child = fork_child([&] { return body(theirs->get()); });
+    theirs->reset();
+    if (kind != Engine::kMissing) return end_of(child);
+    auto packet = base::receive_packet(ours->get(), zygote::FaultServer::kPacketFds);
+    REQUIRE(packet);
+    if (packet->status != base::Packet::Status::kReceived) return end_of(child);
+    auto server = zygote::FaultServer::start();
+    REQUIRE(server);
+    REQUIRE((*server)->add(*std::move(packet)));
+    const int end = end_of(child);
+    CHECK((*server)->pages_served() > 0);
+    return end;
+}
 
 template <class Change, class IsGolden>
 int rewind_in_child_with(Rewinder::Engine kind, int times, const Change& change, const IsGolden& is_golden) {
-    return end_of(fork_child([&] {
-        auto rewinder = Rewinder::create(kind);
+    return end_of_rewound(kind, [&](int socket) {
+        auto rewinder = Rewinder::create(kind, nullptr, socket);
         if (!rewinder) return kUnavailable;
         Rewinder& engine = **rewinder;
         const Rewinder::Return returned = engine.push();
@@ -57,14 +100,14 @@ int rewind_in_child_with(Rewinder::Engine kind, int times, const Change& change,
         engine.rewind(Passage{.position = static_cast<std::uint64_t>(position) + 1});
         std::fprintf(stderr, "rewind refused: %s (%d)\n", engine.refusal().why, engine.refusal().code);
         return 4;
-    }));
+    });
 }
 
 // Pushes a layer, then calls change() and rewinds `times` times; before each and at the end is_golden() must hold. With
 // each engine; returns how the first child that did not end well ended.
 template <class Change, class IsGolden>
 int rewind_in_child(int times, const Change& change, const IsGolden& is_golden) {
-    for (const Rewinder::Engine kind : kEngines) {
+    for (const Rewinder::Engine kind : engines()) {
         const int end = rewind_in_child_with(kind, times, change, is_golden);
         if (end != kOk) {
             std::fprintf(stderr, "engine %d\n", static_cast<int>(kind));
@@ -229,8 +272,9 @@ TEST_CASE("a shared mapping is not rewound") {
 }
 
 TEST_CASE("layers stack, and going on without one keeps what came since") {
-    const int end = end_of(fork_child([] {
-        auto created = Rewinder::create(Rewinder::Engine::kWpAsync);
+    const Engine kind = GENERATE(from_range(engines()));
+    const int end = end_of_rewound(kind, [&](int socket) {
+        auto created = Rewinder::create(kind, nullptr, socket);
         if (!created) return kUnavailable;
         Rewinder& engine = **created;
         auto* const shared = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT: what survives
@@ -255,7 +299,7 @@ TEST_CASE("layers stack, and going on without one keeps what came since") {
         ++shared[1];
         engine.rewind({});
         return 13;
-    }));
+    });
     CHECK(end == kOk);
 }
 
@@ -444,7 +488,7 @@ TEST_CASE("from rewind 100 to rewind 10,000 nothing grows") {
         if (position == 100) seen[0] = measure();
         if (position == 9'999) seen[1] = measure();
     };
-    const auto kind = GENERATE(Rewinder::Engine::kWpAsync, Rewinder::Engine::kCow);
+    const Engine kind = GENERATE(from_range(engines()));
     CHECK(rewind_in_child_with(kind, 10'000, change, [] { return true; }) == kOk);
     CHECK(seen[0][1] > 0);
     CHECK(seen[1][0] == seen[0][0]);
@@ -494,9 +538,9 @@ TEST_CASE("engine cow: a process that shares the memory is in the way of a rewin
 // What is in a page above level 0 that is pushed, changed and rewound, after `hide` and before `show`.
 template <class Hide, class Show>
 int rewind_hidden(Rewinder::Engine kind, const Hide& hide, const Show& show) {
-    return end_of(fork_child([&] {
+    return end_of_rewound(kind, [&](int socket) {
         std::byte* const page = map_pages(1);
-        auto created = Rewinder::create(kind);
+        auto created = Rewinder::create(kind, nullptr, socket);
         if (!created) return kUnavailable;
         Rewinder& engine = **created;
         if (engine.push() != Rewinder::Return::kPushed) return 2;
@@ -509,11 +553,11 @@ int rewind_hidden(Rewinder::Engine kind, const Hide& hide, const Show& show) {
         hide(page);
         engine.rewind({});
         return 4;
-    }));
+    });
 }
 
 TEST_CASE("memory that cannot be read at a push is restored") {
-    const auto kind = GENERATE(Rewinder::Engine::kWpAsync, Rewinder::Engine::kCow);
+    const Engine kind = GENERATE(from_range(engines()));
     const auto hide = [](std::byte* page) { ::mprotect(page, base::kPageSize, PROT_NONE); };
     const auto show = [](std::byte* page) { ::mprotect(page, base::kPageSize, PROT_READ | PROT_WRITE); };
     CHECK(rewind_hidden(kind, hide, show) == kOk);
@@ -542,4 +586,100 @@ TEST_CASE("engine cow: nothing is pushed while another process shares the memory
     ::close(ends[1]);
     ::close(ends[0]);
     CHECK(end == kOk);
+}
+
+// --- engine missing -------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::size_t kBytes = 8 * base::kPageSize;
+
+bool all_are(const std::byte* begin, std::size_t bytes, int value) {
+    return std::all_of(begin, begin + bytes, [&](std::byte byte) { return byte == static_cast<std::byte>(value); });
+}
+
+// Untouched pages of 7 that are dropped, moved, grown, unmapped or forked. Returns what is wrong, 0 for nothing.
+int mistreat(std::byte* dropped, std::byte* moved, std::byte* replaced, const std::byte* forked) {
+    ::madvise(dropped, kBytes / 2, MADV_DONTNEED);
+    if (!all_are(dropped, kBytes / 2, 0) || !all_are(dropped + kBytes / 2, kBytes / 2, 7)) return 20;
+    std::byte* const place = map_pages(4 * kBytes / base::kPageSize);
+    void* const now = ::mremap(moved, kBytes, 2 * kBytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    if (now != place || !all_are(place, kBytes, 7) || !all_are(place + kBytes, kBytes, 0)) return 21;
+    ::munmap(replaced, kBytes);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    ::mmap(replaced, kBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (!all_are(replaced, kBytes, 0)) return 22;
+    const int end = end_of(fork_child([&] {
+        if (!all_are(forked, kBytes, 7) || !all_are(dropped, kBytes / 2, 0)) return 1;
+        return end_of(fork_child([&] { return all_are(forked, kBytes, 7) ? 0 : 1; }));
+    }));
+    return end == 0 ? 0 : 23;
+}
+
+}  // namespace
+
+TEST_CASE("pages that nobody has touched follow what is done to them") {
+    std::array<std::byte*, 4> pages{};
+    for (std::byte*& some : pages) {
+        some = map_pages(kBytes / base::kPageSize);
+        std::memset(some, 7, kBytes);
+    }
+    auto* const wrong = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT: what survives
+    const auto is_golden = [&] {
+        if (*wrong != 0) std::fprintf(stderr, "wrong: %d\n", *wrong);
+        return *wrong == 0;
+    };
+    SECTION("by a test") {
+        const auto change = [&](int) { *wrong = mistreat(pages[0], pages[1], pages[2], pages[3]); };
+        CHECK(rewind_in_child(5, change, is_golden) == kOk);
+        const auto touch = [&](int position) {
+            // What was mistreated before must be whole again.
+            for (const std::byte* some : pages) *wrong = *wrong != 0 || all_are(some, kBytes, 7) ? *wrong : 30;
+            if (position % 2 == 0) *wrong = *wrong != 0 ? *wrong : mistreat(pages[0], pages[1], pages[2], pages[3]);
+        };
+        CHECK(rewind_in_child(6, touch, is_golden) == kOk);
+    }
+    SECTION("by a layer") {
+        const Engine kind = GENERATE(from_range(engines()));
+        auto* const times = wrong + 1;
+        const int end = end_of_rewound(kind, [&](int socket) {
+            auto created = Rewinder::create(kind, nullptr, socket);
+            if (!created) return kUnavailable;
+            Rewinder& engine = **created;
+            if (engine.push() == Rewinder::Return::kCameBack) {
+                for (const std::byte* some : pages) {
+                    if (!all_are(some, kBytes, 7)) return 30;
+                }
+                return *times == 3 ? kOk : 31;
+            }
+            if (mistreat(pages[0], pages[1], pages[2], pages[3]) != 0) return 32;
+            ::madvise(pages[3], kBytes, MADV_DONTNEED);
+            pages[3][0] = std::byte{9};
+            if (engine.push() == Rewinder::Return::kRefused) return 33;
+            if (!all_are(pages[0], kBytes / 2, 0) || !all_are(pages[0] + kBytes / 2, kBytes / 2, 7)) return 34;
+            if (!all_are(pages[2], kBytes, 0)) return 35;
+            if (pages[3][0] != std::byte{9} || !all_are(pages[3] + 1, kBytes - 1, 0)) return 36;
+            std::memset(pages[0], 1, kBytes);
+            std::memset(pages[2], 1, kBytes);
+            ::madvise(pages[3], kBytes, MADV_DONTNEED);
+            if (++*times < 3) engine.rewind({});
+            engine.drop();
+            engine.rewind({});
+            return 37;
+        });
+        CHECK(end == kOk);
+    }
+}
+
+TEST_CASE("engine missing: a thread may miss pages, and so may the kernel") {
+    std::byte* const pages = map_pages(kBytes / base::kPageSize);
+    std::memset(pages, 7, kBytes);
+    auto* const wrong = reinterpret_cast<int*>(map_pages(1, MAP_SHARED));  // NOLINT: what survives
+    const auto change = [&](int) {
+        std::thread([&] { *wrong += all_are(pages, kBytes / 2, 7) ? 0 : 1; }).join();
+        const int file = static_cast<int>(::memfd_create("sink", MFD_CLOEXEC));
+        *wrong += ::write(file, pages + kBytes / 2, kBytes / 2) == kBytes / 2 ? 0 : 1;
+        ::close(file);
+    };
+    CHECK(rewind_in_child(20, change, [&] { return *wrong == 0; }) == kOk);
 }
