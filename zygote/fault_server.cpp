@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -258,11 +259,11 @@ int FaultServer::place(Space& space, Address page, bool missed) {
 // Where the image has what belongs there; nowhere for zeros.
 std::optional<Address> FaultServer::origin(const Space& space, Address page) {
     if (kBellRange.contains(page)) return std::nullopt;
-    for (auto change = space.changes.rbegin(); change != space.changes.rend(); ++change) {
-        const Address moved_to = change->moved_to;
-        if (moved_to != 0 && page >= moved_to && page < moved_to + change->zeros.size()) {
-            page = page - moved_to + change->zeros.begin;
-        } else if (change->zeros.contains(page)) {
+    for (const Change& change : std::views::reverse(space.changes)) {
+        const Address moved_to = change.moved_to;
+        if (moved_to != 0 && page >= moved_to && page < moved_to + change.zeros.size()) {
+            page = page - moved_to + change.zeros.begin;
+        } else if (change.zeros.contains(page)) {
             return std::nullopt;
         }
     }

@@ -79,7 +79,7 @@ bool is_read_only_regular(int fd, const struct stat& status) {
     return S_ISREG(status.st_mode) && (::fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
-// Address ranges; empty optional if they cannot be read.
+// "RANGE PATH", where there is a path; empty optional if they cannot be read.
 std::optional<std::set<std::string>> writable_shared_mappings() {
     std::set<std::string> ranges;
     std::ifstream maps("/proc/self/maps");
@@ -88,7 +88,9 @@ std::optional<std::set<std::string>> writable_shared_mappings() {
         const std::size_t space = line.find(' ');
         // "start-end rwxs ...", see proc(5)
         if (space != std::string::npos && line.size() > space + 4 && line[space + 2] == 'w' && line[space + 4] == 's') {
-            ranges.insert(line.substr(0, space));
+            const std::size_t path = line.find('/', space);
+            const std::string range = line.substr(0, space);
+            ranges.insert(path == std::string::npos ? range : range + " " + line.substr(path));
         }
     }
     return ranges;
@@ -152,7 +154,7 @@ std::vector<Finding> Guard::findings() const {
     for (const int fd : fds.value_or(std::vector<int>{})) {
         struct stat status {};
         if (fd >= kLowestOwnDescriptor || ::fstat(fd, &status) != 0) continue;
-        if (known_.contains(open_at(fd, status))) continue;
+        if (known_.contains(open_at(fd, status)) || is_standard_stream(status)) continue;
         found.push_back(describe(fd, status));
     }
     const auto ranges = writable_shared_mappings();

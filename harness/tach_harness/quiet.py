@@ -1,4 +1,8 @@
-"""Is the zygote quiet, that is, may it be forked? Never with a second thread, a child or a socket of the suite's own."""
+"""Is the zygote quiet, that is, may it be forked? Never with a second thread or a child of the suite's own.
+
+Nor with what its copies would share, so that a test could see what another one does at the same time: sockets, pipes and
+shared memory.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,23 @@ def _is_extension(module: Any) -> bool:
     return bool(spec is not None and spec.has_location and str(spec.origin).endswith(".so"))
 
 
+# By the kind of a finding, see zygote/guard.h.
+SHARED_BY_COPIES = {
+    "socket": "a socket open",
+    "pipe": "a pipe open",
+    "descriptor": "a descriptor open",
+    "shared memory": "shared memory",
+}
+
+
+def _is_lock(detail: str) -> bool:
+    """A semaphore of sem_open(3), as in multiprocessing.Lock.
+
+    Libraries make them when they are imported (tqdm does), and they are as free after a test as they were before.
+    """
+    return "/dev/shm/sem." in detail
+
+
 def why_not_quiet(session: pytest.Session) -> str | None:
     """One line that names the cause, or None."""
     for kind, detail in native.guard_findings():
@@ -40,6 +61,6 @@ def why_not_quiet(session: pytest.Session) -> str | None:
             return _thread_reason()
         if kind == "child":
             return f"importing the tests left a child process: {detail}"
-        if kind == "socket":
-            return f"importing the tests left a socket open: {detail}"
+        if kind in SHARED_BY_COPIES and not _is_lock(detail):
+            return f"importing the tests left {SHARED_BY_COPIES[kind]}: {detail}"
     return None

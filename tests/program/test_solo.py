@@ -69,8 +69,12 @@ def test_a_thread_at_import_names_the_module(project: Project) -> None:
     [
         ("import subprocess; child = subprocess.Popen(['sleep', '1000'])", "child"),
         ("import socket; connection = socket.socketpair()", "socket"),
+        ("import os; ends = os.pipe()", "pipe"),
+        ("import mmap; memory = mmap.mmap(-1, 4096)", "shared memory"),
+        ("import multiprocessing; number = multiprocessing.Value('i', 0)", "shared memory"),
+        ("import select; poll = select.epoll()", "descriptor"),
     ],
-    ids=["child", "socket"],
+    ids=["child", "socket", "pipe", "shared memory", "a number of processes", "epoll"],
 )
 def test_other_things_left_at_import(project: Project, statement: str, word: str) -> None:
     project.write("test_it.py", f"{statement}\ndef test_a(): pass\n")
@@ -78,6 +82,14 @@ def test_other_things_left_at_import(project: Project, statement: str, word: str
     said = [line for line in result.lines if line.startswith("tach: no test is isolated")]
     assert len(said) == 1
     assert word in said[0]
+
+
+def test_a_lock_for_processes_is_no_reason(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        "import multiprocessing\nlock = multiprocessing.Lock()\ndef test_a():\n    with lock: pass\ntest_b = test_a\n",
+    )
+    assert set(project.json().expect(0, passed=2).modes.values()) == {ISOLATED}
 
 
 def test_a_thread_that_ended_is_no_reason(project: Project) -> None:
