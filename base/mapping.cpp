@@ -63,4 +63,23 @@ WipedPage& WipedPage::operator=(WipedPage&& other) noexcept {
     return *this;
 }
 
+Result<UnforkedMemory> UnforkedMemory::create(std::size_t size) {
+    void* const address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (address == MAP_FAILED) return fail(errno_error("mmap"));
+    UnforkedMemory memory({static_cast<std::byte*>(address), size});
+    if (::madvise(address, size, MADV_DONTFORK) != 0) return fail(errno_error("madvise MADV_DONTFORK"));
+    return memory;
+}
+
+UnforkedMemory::~UnforkedMemory() {
+    if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+}
+
+UnforkedMemory::UnforkedMemory(UnforkedMemory&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+
+UnforkedMemory& UnforkedMemory::operator=(UnforkedMemory&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
 }  // namespace tach::base

@@ -1,9 +1,9 @@
 #pragma once
 
 // Owners of memory mappings. Mapping is a shared mapping of a descriptor, on top of Boost.Interprocess's
-// mapped_region; WipedPage is one private page that a fork leaves zeroed in the child. Both are movable and
-// unmap exactly once; neither keeps the descriptor. Failures to map come back as errors, never as Boost's
-// exceptions.
+// mapped_region; WipedPage is one private page that a fork leaves zeroed in the child, UnforkedMemory is memory that
+// a child does not have. All are movable and unmap exactly once; neither keeps the descriptor. Failures to map come
+// back as errors, never as Boost's exceptions.
 
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
@@ -49,6 +49,25 @@ class WipedPage {
   private:
     explicit WipedPage(std::byte* address) : address_(address) {}
     std::byte* address_ = nullptr;
+};
+
+// Private anonymous memory with MADV_DONTFORK: a forked child does not have it.
+class UnforkedMemory {
+  public:
+    UnforkedMemory() = default;
+    [[nodiscard]] static Result<UnforkedMemory> create(std::size_t size);
+    ~UnforkedMemory();
+
+    UnforkedMemory(UnforkedMemory&& other) noexcept;
+    UnforkedMemory& operator=(UnforkedMemory&& other) noexcept;
+    UnforkedMemory(const UnforkedMemory&) = delete;
+    UnforkedMemory& operator=(const UnforkedMemory&) = delete;
+
+    [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+
+  private:
+    explicit UnforkedMemory(std::span<std::byte> bytes) : bytes_(bytes) {}
+    std::span<std::byte> bytes_;
 };
 
 }  // namespace tach::base

@@ -34,6 +34,7 @@ bool take_detail(std::string_view line, MappedRange& mapping) {
     if (line.starts_with("VmFlags:")) {
         const auto has = [&](const char* flag) { return line.find(flag) != std::string_view::npos; };
         mapping.droppable = has(" dp");
+        mapping.misses_pages = has(" um");
         mapping.forked = !has(" dc") && !has(" wf");
     }
     return true;

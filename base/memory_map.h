@@ -25,9 +25,10 @@ struct MappedRange {
     std::uint64_t offset = 0;  // in the file
     dev_t device = 0;
     // Known only if read from a smaps file:
-    bool droppable = false;  // MAP_DROPPABLE
-    bool forked = true;      // neither MADV_DONTFORK nor MADV_WIPEONFORK
-    ino_t inode = 0;         // 0: no file
+    bool droppable = false;     // MAP_DROPPABLE
+    bool misses_pages = false;  // registered with a userfaultfd for missing pages
+    bool forked = true;         // neither MADV_DONTFORK nor MADV_WIPEONFORK
+    ino_t inode = 0;            // 0: no file
     enum class Kind : std::uint8_t { kPlain, kHeap, kStack, kKernel } kind = Kind::kPlain;  // kKernel: [vdso] and alike
 
     [[nodiscard]] int protection() const;  // PROT_*

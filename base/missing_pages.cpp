@@ -26,8 +26,8 @@ Result<MissingPages> MissingPages::create(int lowest_fd) {
     if (!userfault.valid()) return fail(errno_error("userfaultfd"));
     uffdio_api api{};
     api.api = UFFD_API;
-    api.features =
-        UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+    api.features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
+                   UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_THREAD_ID;
     if (::ioctl(userfault.get(), UFFDIO_API, &api) != 0) return fail(errno_error("userfaultfd: events"));
     auto high = userfault.duplicate(lowest_fd);
     if (!high) return fail(high.error());

@@ -8,11 +8,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <cstring>
 #include <new>
 #include <string_view>
 
@@ -60,14 +60,16 @@ bool map_stack_and_canary() {
     return got == wanted || (got == MAP_FAILED && errno == EEXIST);  // a parent's, before the fork
 }
 
-base::Result<base::UniqueFd> open_memory(pid_t pid) {
-    std::array<char, 32> path{};
+// /proc/PID/NAME
+base::Result<base::UniqueFd> open_of(pid_t pid, std::string_view name) {
+    std::array<char, 48> path{};
     constexpr std::string_view kBefore = "/proc/";
-    std::memcpy(path.data(), kBefore.data(), kBefore.size());
-    char* const end = std::to_chars(path.data() + kBefore.size(), path.data() + path.size() - 5, pid).ptr;
-    std::memcpy(end, "/mem", 5);
+    char* at = std::copy(kBefore.begin(), kBefore.end(), path.data());
+    at = std::to_chars(at, path.data() + path.size(), pid).ptr;
+    *at++ = '/';
+    std::copy(name.begin(), name.end(), at);
     base::UniqueFd fd(::open(path.data(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) return base::fail(base::errno_error("/proc/PID/mem of the image"));
+    if (!fd.valid()) return base::fail(base::errno_error("/proc of the image"));
     return fd.duplicate(kLowestOwnDescriptor);
 }
 
@@ -95,12 +97,13 @@ base::Result<ImageProcess> ImageProcess::freeze(bool with_sharing) {
     writing.reset();
     char byte = 0;
     if (::read(reading.get(), &byte, 1) != 1) return base::fail(base::errno_error("the image's process", ECHILD));
-    auto memory = open_memory(image);
-    if (!memory) {
+    auto memory = open_of(image, "mem");
+    auto pagemap = open_of(image, "pagemap");
+    if (!memory || !pagemap) {
         ::kill(image, SIGKILL);
-        return base::fail(memory.error());
+        return base::fail(memory ? pagemap.error() : memory.error());
     }
-    return ImageProcess(*std::move(memory), std::move(sharing));
+    return ImageProcess(*std::move(memory), *std::move(pagemap), std::move(sharing));
 }
 
 bool ImageProcess::fetch(Address page, std::byte* into) const {

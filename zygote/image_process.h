@@ -35,17 +35,19 @@ class ImageProcess {
     // What was written since: those pages are ours alone, and so are those that the image does not have.
     [[nodiscard]] const base::PageSharing& sharing() const { return *sharing_; }
 
-    // Its /proc/PID/mem.
+    // Its /proc/PID/mem and /proc/PID/pagemap.
     [[nodiscard]] int memory() const { return memory_.get(); }
+    [[nodiscard]] int pagemap() const { return pagemap_.get(); }
 
     // Whether yet another process has a copy of our memory, forked since.
     [[nodiscard]] bool has_rival() const;
 
   private:
-    ImageProcess(base::UniqueFd memory, std::optional<base::PageSharing> sharing)
-        : memory_(std::move(memory)), sharing_(std::move(sharing)) {}
+    ImageProcess(base::UniqueFd memory, base::UniqueFd pagemap, std::optional<base::PageSharing> sharing)
+        : memory_(std::move(memory)), pagemap_(std::move(pagemap)), sharing_(std::move(sharing)) {}
 
     base::UniqueFd memory_;
+    base::UniqueFd pagemap_;
     std::optional<base::PageSharing> sharing_;
 };
 

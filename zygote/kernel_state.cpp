@@ -12,7 +12,6 @@
 #include <charconv>
 #include <cstring>
 #include <ctime>
-#include <memory>
 
 #include "zygote/descriptors.h"
 #include "zygote/guard.h"
@@ -37,9 +36,27 @@ Refusal refuse(const char* why, std::uint64_t what = 0, int code = 0) {
     return {why, what, code};
 }
 
-struct CloseDirectory {
-    void operator()(DIR* directory) const { ::closedir(directory); }
-};
+// Calls visit(fd) for each open descriptor but its own. Unlike opendir(3) it allocates nothing: what is allocated now
+// is not in the image any more. 0 or an error number.
+template <class Visit>
+int for_each_descriptor(const Visit& visit) {
+    const base::UniqueFd directory(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory.valid()) return errno;
+    alignas(dirent64) std::array<char, 4096> entries{};
+    while (true) {
+        const long got = ::syscall(SYS_getdents64, directory.get(), entries.data(), entries.size());  // NOLINT
+        if (got <= 0) return got == 0 ? 0 : errno;
+        for (long at = 0; at < got;) {  // NOLINT(google-runtime-int)
+            const auto* entry =
+                reinterpret_cast<const dirent64*>(entries.data() + at);  // NOLINT: what the kernel wrote
+            const char* const name = static_cast<const char*>(entry->d_name);
+            int fd = -1;
+            const auto [end, error] = std::from_chars(name, name + std::strlen(name), fd);
+            if (error == std::errc{} && *end == '\0' && fd != directory.get()) visit(fd);
+            at += entry->d_reclen;
+        }
+    }
+}
 
 bool is_capture_file(int fd) {
     std::array<char, 32> path{};
@@ -121,16 +138,8 @@ Refusal KernelState::record() {
 }
 
 Refusal KernelState::record_descriptors() {
-    {
-        const std::unique_ptr<DIR, CloseDirectory> directory(::opendir("/proc/self/fd"));
-        if (!directory) return refuse("/proc/self/fd cannot be read", 0, errno);
-        const int own = ::dirfd(directory.get());
-        while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): one thread
-            const char* name = static_cast<const char*>(entry->d_name);
-            int fd = -1;
-            const auto [end, error] = std::from_chars(name, name + std::strlen(name), fd);
-            if (error == std::errc{} && *end == '\0' && fd != own) descriptors_.push_back({.fd = fd});
-        }
+    if (const int error = for_each_descriptor([&](int fd) { descriptors_.push_back({.fd = fd}); }); error != 0) {
+        return refuse("/proc/self/fd cannot be read", 0, error);
     }
     std::sort(descriptors_.begin(), descriptors_.end(), [](const auto& a, const auto& b) { return a.fd < b.fd; });
     // What the layers below have as copies need not be copied again, nor compared: no test knows of it.

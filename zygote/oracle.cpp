@@ -45,14 +45,21 @@ bool continues(const MappedRange& before, const MappedRange& map) {
            before.device == map.device && (map.inode == 0 || before.offset + before.range.size() == map.offset);
 }
 
-Result<std::vector<MappedRange>> read_map(pid_t child) {
-    const base::UniqueFd fd(::open(fmt::format("/proc/{}/maps", child).c_str(), O_RDONLY | O_CLOEXEC));
+// `file` is maps, or smaps where more than that is to be known.
+Result<std::pmr::vector<MappedRange>> read_whole_map(pid_t child, const char* file) {
+    const base::UniqueFd fd(::open(fmt::format("/proc/{}/{}", child, file).c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return fail(base::errno_error("/proc/PID/maps"));
     std::vector<char> buffer(std::size_t{1} << 16);
     std::pmr::vector<MappedRange> maps;
     if (auto read = base::read_memory_map(fd.get(), buffer, maps); !read) return fail(read.error());
+    return maps;
+}
+
+Result<std::vector<MappedRange>> read_map(pid_t child) {
+    const auto maps = read_whole_map(child, "maps");
+    if (!maps) return fail(maps.error());
     std::vector<MappedRange> result;
-    for (const MappedRange& map : maps) {
+    for (const MappedRange& map : *maps) {
         if (map.range.begin >= kPrivateHome.begin && map.range.end <= kPrivateHome.end) continue;
         if (map.kind == MappedRange::Kind::kKernel) continue;
         if (!result.empty() && continues(result.back(), map)) {
@@ -173,7 +180,7 @@ void Oracle::read_pushed(base::Address page, std::span<std::byte> bytes) const {
         if (!piece.map.range.contains(page)) continue;
         const std::size_t at = page - piece.map.range.begin;
         if (at + bytes.size() > piece.bytes.size()) return;
-        std::copy_n(piece.bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.size(), bytes.begin());
+        std::memcpy(bytes.data(), piece.bytes.data() + at, bytes.size());
         return;
     }
 }
@@ -192,7 +199,9 @@ std::size_t Oracle::read_present(pid_t child, base::Address begin, std::span<std
     for (std::size_t page = 0; page < entries.size(); ++page) {
         const std::size_t at = page * base::kPageSize;
         const auto place = bytes.subspan(at, base::kPageSize);
-        if ((entries[page] & (base::kEntryPresent | base::kEntrySwapped)) == 0) {
+        const auto misses = [&](const AddressRange& missing) { return missing.contains(begin + at); };
+        if ((entries[page] & (base::kEntryPresent | base::kEntrySwapped)) == 0 &&
+            std::any_of(missing_.begin(), missing_.end(), misses)) {
             read_pushed(begin + at, place);
         } else if (read_bytes(child, begin + at, place) != place.size()) {
             return at;
@@ -204,15 +213,24 @@ std::size_t Oracle::read_present(pid_t child, base::Address begin, std::span<std
 Result<Oracle::Image> Oracle::read(pid_t child, bool with_bytes) {
     auto maps = read_map(child);
     if (!maps) return fail(maps.error());
+    missing_.clear();
+    if (note().misses_pages.load(std::memory_order_relaxed)) {
+        const auto details = read_whole_map(child, "smaps");
+        if (!details) return fail(details.error());
+        for (const MappedRange& map : *details) {
+            if (map.misses_pages) missing_.push_back(map.range);
+        }
+    }
     Image image;
     for (const MappedRange& map : *maps) {
-        Piece& piece = image.pieces.emplace_back(Piece{map, {}});
+        Piece& piece = image.pieces.emplace_back(Piece{.map = map});
         if (!with_bytes || !map.is_private() || !map.readable) continue;
-        piece.bytes.resize(map.range.size());
-        // A file's page that is missing is the file's.
-        const bool misses = note().misses_pages.load(std::memory_order_relaxed) && map.inode == 0 && !layers_.empty();
-        piece.bytes.resize(misses ? read_present(child, map.range.begin, piece.bytes)
-                                  : read_bytes(child, map.range.begin, piece.bytes));
+        auto memory = base::UnforkedMemory::create(map.range.size());
+        if (!memory) return fail(memory.error());
+        piece.memory = *std::move(memory);
+        const std::span<std::byte> room = piece.memory.bytes();
+        piece.bytes = room.first(missing_.empty() ? read_bytes(child, map.range.begin, room)
+                                                  : read_present(child, map.range.begin, room));
     }
     image.kernel_state = read_kernel_state(child);
     return image;
@@ -262,8 +280,7 @@ std::vector<std::string> Oracle::compare_bytes(pid_t child, const Piece& piece) 
         const std::size_t length = std::min(buffer_.size(), piece.bytes.size() - at);
         const base::Address begin = piece.map.range.begin + at;
         const auto bytes = std::span(buffer_).first(length);
-        const bool misses = note().misses_pages.load(std::memory_order_relaxed) && piece.map.inode == 0;
-        if ((misses ? read_present(child, begin, bytes) : read_bytes(child, begin, bytes)) != length) {
+        if ((missing_.empty() ? read_bytes(child, begin, bytes) : read_present(child, begin, bytes)) != length) {
             differences.push_back("memory that can no longer be read: " + shown(piece.map));
             return differences;
         }

@@ -60,7 +60,8 @@ class Oracle {
   private:
     struct Piece {
         base::MappedRange map;
-        std::vector<std::byte> bytes;  // empty: not compared
+        base::UnforkedMemory memory{};       // the next process that is rewound must not have it
+        std::span<const std::byte> bytes{};  // what could be read; empty: not compared
     };
     struct Image {
         std::vector<Piece> pieces;
@@ -80,6 +81,7 @@ class Oracle {
     base::Mapping page_;
     std::vector<std::byte> buffer_;
     std::vector<Image> layers_;
+    std::vector<base::AddressRange> missing_;  // where pages are, at the last reading
 };
 
 }  // namespace tach::zygote

@@ -39,6 +39,7 @@ struct Rewinder::State {
         base::UniqueFd maps;
         base::UniqueFd smaps;
         base::UniqueFd statm;
+        base::UniqueFd stat;
         base::UniqueFd memory;  // mem
     };
 
@@ -51,6 +52,7 @@ struct Rewinder::State {
                    {.maps = files.maps.get(),
                     .smaps = files.smaps.get(),
                     .statm = files.statm.get(),
+                    .stat = files.stat.get(),
                     .memory = files.memory.get()}),
           layers(&private_memory) {}
 
@@ -103,9 +105,11 @@ base::Result<State::Files> open_files() {
     if (!smaps) return base::fail(smaps.error());
     auto statm = open_high("/proc/self/statm");
     if (!statm) return base::fail(statm.error());
+    auto stat = open_high("/proc/self/stat");
+    if (!stat) return base::fail(stat.error());
     auto memory = open_high("/proc/self/mem");
     if (!memory) return base::fail(memory.error());
-    return State::Files{*std::move(maps), *std::move(smaps), *std::move(statm), *std::move(memory)};
+    return State::Files{*std::move(maps), *std::move(smaps), *std::move(statm), *std::move(stat), *std::move(memory)};
 }
 
 template <class Kind>
@@ -182,7 +186,7 @@ void drop_golden(State& state) {
     const auto pidfd = base::open_pidfd(::getpid());
     if (!pidfd) return fall_apart("its pidfd cannot be opened");
     const std::byte packet{1};
-    const std::array fds{missing.userfault(), state.image->memory(), pidfd->get()};
+    const std::array fds{missing.userfault(), state.image->memory(), state.image->pagemap(), pidfd->get()};
     if (!base::send_packet(state.fault_socket, {&packet, 1}, fds)) fall_apart("nobody serves its page faults");
     if (const Refusal refusal = state.snapshot.drop_golden()) fall_apart(refusal.why);
 }

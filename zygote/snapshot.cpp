@@ -505,10 +505,28 @@ Refusal Snapshot::drop_golden() {
         if (errno != EINVAL) return refuse("memory cannot be dropped", range.begin, errno);
         region.served = false;  // it is locked, see mlock(2): nothing will ever be missing there
     }
+    // What tells /proc/self/cmdline and environ does not wait for pages.
+    if (Refusal refusal = touch_arguments()) return refusal;
     // What was written since the image was taken, in memory that cannot be served, must go as well.
     RewindStats stats;
     if (Refusal refusal = restore_all(stats)) return refusal;
     ring(Bell::kRewound, 1);
+    return {};
+}
+
+Refusal Snapshot::touch_arguments() {
+    const ssize_t got = ::pread(files_.stat, text_.data(), text_.size(), 0);
+    if (got <= 0) return refuse("/proc/self/stat cannot be read", 0, errno);
+    const std::string_view text(text_.data(), static_cast<std::size_t>(got));
+    // "pid (name) state ppid ..."; arg_start, arg_end, env_start and env_end are fields 48 to 51, see proc_pid_stat(5).
+    std::array<Address, 52> fields{};
+    const char* at = text.data() + std::min(text.rfind(')'), text.size() - 3) + 4;
+    for (std::size_t field = 4; field < fields.size() && at < text.end(); ++field) {
+        at = std::from_chars(at + (*at == '-' ? 1 : 0), text.end(), fields.at(field)).ptr + 1;
+    }
+    for (Address page = fields[48] / kPageSize * kPageSize; page < fields[51] && fields[48] != 0; page += kPageSize) {
+        static_cast<void>(*static_cast<volatile const std::byte*>(pointer_to(page)));
+    }
     return {};
 }
 

@@ -52,6 +52,7 @@ class Snapshot {
         int maps;
         int smaps;
         int statm;
+        int stat;
         int memory;  // mem
     };
 
@@ -132,6 +133,7 @@ class Snapshot {
     [[nodiscard]] Refusal add_region(const base::MappedRange& map, std::pmr::vector<Region>& regions);
     [[nodiscard]] Refusal take_changes(Layer& layer);
     [[nodiscard]] Refusal watch_again();
+    [[nodiscard]] Refusal touch_arguments();
     [[nodiscard]] Refusal serve_again();
     [[nodiscard]] Refusal settle_missing();
     [[nodiscard]] std::byte* copy_out(base::Address page, bool may_fault);

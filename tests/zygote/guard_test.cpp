@@ -319,7 +319,8 @@ TEST_CASE("a new writable shared mapping is a finding until it is unmapped") {
     const Guard guard = marked();
     {
         const Page page(PROT_READ | PROT_WRITE, MAP_SHARED);
-        CHECK(found_by(guard) == Lines{"shared memory: a writable shared mapping at " + page.range() + " /dev/zero (deleted)"});
+        CHECK(found_by(guard) ==
+              Lines{"shared memory: a writable shared mapping at " + page.range() + " /dev/zero (deleted)"});
     }
     CHECK(found_by(guard) == Lines{});
 }
