@@ -13,13 +13,28 @@ import sys
 import weakref
 from contextlib import suppress
 from os import fork as _fork
+from sys import _getframe
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from .link import native
 
+# The depth of `pytest_runtestloop`, from which pytest's own loop runs tests, where the script `pytest` is the program.
+PYTESTS_LOOP_DEPTH = 13
+
 _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+def give_recursion_room() -> None:
+    """To be called by what runs a test in the place of pytest's loop: the test gets as deep as it would there."""
+    depth = -1  # of the caller
+    frame: FrameType | None = _getframe()
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    native.recursion_give_room(max(0, depth - PYTESTS_LOOP_DEPTH))
 
 
 def flush_buffers(same_files: bool = False) -> None:

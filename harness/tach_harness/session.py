@@ -174,6 +174,7 @@ def run(raw_options: dict[str, Any]) -> int:
     native.attach(*options.fds)
     identity = (sys.version.split()[0], pytest.__version__, sys.executable)
     native.guard_mark()
+    native.recursion_take_over()
     native.hello(native.ROLE_ZYGOTE, tuple(text(part) for part in identity))
     plugin = TachPlugin(options)
     try:

@@ -14,6 +14,7 @@ import pytest
 
 from .controller import Replayer, check_stop
 from .link import Message, native, receive, send, text
+from .process import give_recursion_room
 from .reports import Reporter
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def _run_item(reporter: Reporter, index: int, item: pytest.Item, nextitem: Any) 
     native.begin(index, native.MODE_SHARED)
     started = native.monotonic_ns()
     send(native.KIND_STARTED, index, a=native.MODE_SHARED, t0=started)
+    give_recursion_room()
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
     duration = native.monotonic_ns() - started
     send(native.KIND_DONE, index, a=native.MODE_SHARED, t0=duration, strings=(pickle.dumps({}), b"", b""))

@@ -21,7 +21,7 @@ from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_e
 from .imports import Imports
 from .link import native, receive, send, text
 from .plan import Plan
-from .process import YOUNG_GENERATIONS, CrashFile, collect_garbage, read_capture
+from .process import YOUNG_GENERATIONS, CrashFile, collect_garbage, give_recursion_room, read_capture
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter, mute_log_hooks
 
 if TYPE_CHECKING:
@@ -528,6 +528,7 @@ class Worker:
 
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:
         """True if the session must end with this item."""
+        give_recursion_room()
         try:
             with layers.failing_as_filled(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)

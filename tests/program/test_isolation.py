@@ -228,3 +228,53 @@ def test_shared_mode_isolates_nothing(project: Project) -> None:
     project.write("test_it.py", "seen = []\ndef test_a(): seen.append(1)\ndef test_b(): assert seen == [1]\n")
     project.tach("--mode", "shared").expect(0, passed=2)
     project.tach("--strict-isolation").expect(1, passed=1, failed=1)
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fork", "shared"])
+def test_a_test_can_recurse_as_deep_as_under_pytest(project: Project, mode: str) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import sys
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def wide(): return 1
+
+        def depth():
+            count = 0
+            def deeper():
+                nonlocal count
+                count += 1
+                deeper()
+            with pytest.raises(RecursionError):
+                deeper()
+            return count
+
+        def note(name):
+            with open("depths", "a") as file:
+                print(name, depth(), sys.getrecursionlimit(), file=file)
+
+        def test_alone(): note("alone")
+        def test_wide(wide): note("wide")
+        def test_raised():
+            sys.setrecursionlimit(1500)
+            note("raised")
+        def test_what_is_refused():
+            for wrong in (0, -5, 1 << 31, "many", 1.5):
+                with pytest.raises((ValueError, OverflowError, TypeError)):
+                    sys.setrecursionlimit(wrong)
+            assert repr(sys.getrecursionlimit) == "<built-in function getrecursionlimit>"
+        """,
+    )
+    depths = []
+    for run in (project.pytest, lambda *words: project.tach("--mode", mode, *words)):
+        run().expect(0, passed=4)
+        lines = (project / "depths").read_text().splitlines()
+        (project / "depths").unlink()
+        depths.append({name: (int(count), int(limit)) for name, count, limit in (line.split() for line in lines)})
+    under_pytest, ours = depths
+    for name, (count, limit) in under_pytest.items():
+        assert ours[name][1] == limit
+        # `python -m pytest` has two frames more than the script.
+        assert count <= ours[name][0] <= count + 6
