@@ -71,14 +71,18 @@ Result<UnforkedMemory> UnforkedMemory::create(std::size_t size) {
     return memory;
 }
 
+UnforkedMemory::UnforkedMemory(std::span<std::byte> bytes) : bytes_(bytes), owner_(::getpid()) {}
+
 UnforkedMemory::~UnforkedMemory() {
-    if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+    if (!bytes_.empty() && owner_ == ::getpid()) ::munmap(bytes_.data(), bytes_.size());
 }
 
-UnforkedMemory::UnforkedMemory(UnforkedMemory&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+UnforkedMemory::UnforkedMemory(UnforkedMemory&& other) noexcept
+    : bytes_(std::exchange(other.bytes_, {})), owner_(other.owner_) {}
 
 UnforkedMemory& UnforkedMemory::operator=(UnforkedMemory&& other) noexcept {
     std::swap(bytes_, other.bytes_);
+    std::swap(owner_, other.owner_);
     return *this;
 }
 

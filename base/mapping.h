@@ -5,6 +5,8 @@
 // a child does not have. All are movable and unmap exactly once; neither keeps the descriptor. Failures to map come
 // back as errors, never as Boost's exceptions.
 
+#include <sys/types.h>
+
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -66,8 +68,9 @@ class UnforkedMemory {
     [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
   private:
-    explicit UnforkedMemory(std::span<std::byte> bytes) : bytes_(bytes) {}
+    explicit UnforkedMemory(std::span<std::byte> bytes);
     std::span<std::byte> bytes_;
+    pid_t owner_ = 0;  // in a child, other memory may be in its place
 };
 
 }  // namespace tach::base

@@ -50,7 +50,7 @@ enum class Kind : std::uint16_t {
 
     // --- any process -> supervisor ------------------------------------------------------------------------------
     kHello = 64,    // a: pid, b: Role; from the zygote also [interpreter version, pytest version, executable]
-    kOutput = 65,   // a: Stage; [text]: the terminal reporter's output
+    kOutput = 65,   // a: Stage; [text]: the terminal reporter's output; a worker's is a line for the user
     kProblem = 66,  // a: exit code it will end with; [text]: our own traceback; a worker or base is replaced
     kReaped = 67,   // a: pid, b: wait status as waitpid(2) gives it
     kBaseReady =

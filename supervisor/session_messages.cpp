@@ -40,6 +40,8 @@ void Session::handle(Id id, Message message) {
         case Kind::kOutput:
             if (id == zygote_ || id == controller_) {
                 printer_.text(static_cast<shm::Stage>(std::min(message.head.a, 2U)), message.string(0));
+            } else if (!process->opinion) {
+                printer_.line(fmt::format("tach: worker {}: {}", process->number, message.string(0)));
             }
             return;
         case Kind::kProblem:

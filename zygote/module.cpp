@@ -24,8 +24,8 @@
 #include "shm/channel.h"
 #include "zygote/descriptors.h"
 #include "zygote/guard.h"
-#include "zygote/rewinder.h"
 #include "zygote/recursion_room.h"
+#include "zygote/rewinder.h"
 #include "zygote/snapshot_functions.h"
 
 namespace {

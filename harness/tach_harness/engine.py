@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from collections.abc import Callable
 from os import _exit, getpid, waitpid
 from typing import NamedTuple, NoReturn, Protocol
 
-from .link import native
+from .link import native, send, tell_user, text
 from .options import Options
 from .process import flush_buffers, fork
 
@@ -84,7 +83,8 @@ def run_new_atexit_callbacks() -> None:
 def die_of_exception() -> NoReturn:
     """End a copy in which our own code failed: it must never run on into code that is meant for its parent."""
     try:
-        traceback.print_exc(file=sys.__stderr__)
+        if native.is_producer():
+            send(native.KIND_PROBLEM, strings=(text(traceback.format_exc()),))
     finally:  # a test's signal handler may raise here, too
         _exit(70)  # EX_SOFTWARE of sysexits.h
 
@@ -198,7 +198,7 @@ class ExitCallbacks:
     def _boundary(self) -> None:
         if self._then is not None:
             self._then()
-            print("tach: an exit callback of a test left what cannot be rewound", file=sys.__stderr__)
+            tell_user("an exit callback of a test left what cannot be rewound")
             _exit(70)
 
     def close(self) -> None:

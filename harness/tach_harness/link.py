@@ -67,6 +67,11 @@ def send(
         _exit(0)
 
 
+def tell_user(line: str) -> None:
+    """In a worker: show a line of ours, whatever is being captured."""
+    send(native.KIND_OUTPUT, strings=(text(line),))
+
+
 def receive() -> Message:
     """Wait for the next message; a channel that no longer makes sense ends the process."""
     while True:

@@ -7,7 +7,6 @@ import os
 import pickle
 import signal
 import struct
-import sys
 import traceback
 from contextlib import suppress
 from os import _exit
@@ -19,7 +18,7 @@ from _pytest.outcomes import Exit
 from . import layers
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
 from .imports import Imports
-from .link import native, receive, send, text
+from .link import native, receive, send, tell_user, text
 from .plan import Plan
 from .process import YOUNG_GENERATIONS, CrashFile, collect_garbage, give_recursion_room, read_capture
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter, mute_log_hooks
@@ -155,7 +154,8 @@ class Worker:
                 if crashed == native.NO_ITEM and imports.gave_up():
                     continue
                 if crashed == native.NO_ITEM:  # ours to explain, not a test's
-                    print(f"tach: a worker's process ended between tests, status {verdict.status}", file=sys.__stderr__)
+                    why = f"its process ended between tests, status {verdict.status}"
+                    send(native.KIND_PROBLEM, strings=(text(why),))
                     _exit(70)
                 self._report_crash(crashed, verdict)
                 send(native.KIND_RUN_DONE, crashed + 1)
@@ -171,7 +171,7 @@ class Worker:
             self._keep_runners()
         engine = SnapshotEngine.create(self.plugin.options)
         if isinstance(engine, str):
-            print(f"tach: a worker forks its tests, it cannot be rewound: {engine}", file=sys.__stderr__)
+            tell_user(f"it forks its tests, since it cannot be rewound: {engine}")
         else:
             self.engine = engine
         self._obey()

@@ -148,6 +148,28 @@ def test_the_death_of_the_image_costs_a_process_and_no_verdict(project: Project,
     assert report.test("::test_kills_it")["note"] == "the image of its memory is gone: its process is replaced"
 
 
+@pytest.mark.usefixtures("rewinds")
+def test_a_worker_that_cannot_be_rewound_forks_and_says_so(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import ctypes
+        mmap = ctypes.CDLL(None).mmap
+        mmap.restype = ctypes.c_void_p
+        private, anonymous, fixed = 0x02, 0x20, 0x10
+        home = ctypes.c_void_p(0x200000000000)  # see zygote/private_memory.h
+        assert mmap(home, ctypes.c_size_t(4096), 3, private | anonymous | fixed, -1, ctypes.c_long(0)) == home.value
+        """,
+    )
+    project.write("test_it.py", "def test_a(): pass\ndef test_b(): pass\n")
+    result = project.tach("--engine", "wp-async", "-n", "1").expect(0, passed=2)
+    assert (
+        "tach: worker 0: it forks its tests, since it cannot be rewound: memory for snapshots: File exists"
+        in result.lines
+    )
+    assert "modes: 2 fork" in result.out
+
+
 def test_the_command_lines_mode_fork_beats_an_engine_in_the_file(project: Project) -> None:
     project.write("tach.toml", 'engine = "wp-async"\n')
     project.write("test_it.py", "def test_a(): pass\n")
