@@ -139,6 +139,15 @@ def test_frame_{n}():
 """
 
 
+def write_late(root: Path, scale: float) -> int:
+    files = scaled(20, scale)
+    for number in range(files):
+        body = "    import numpy as np\n\n    assert np.arange({n}).sum() == {n} * ({n} - 1) // 2\n"
+        tests = [f"def test_late_{n}():\n" + body.format(n=n + 2) for n in range(10)]
+        put(root / f"tests/test_late_{number:03}.py", "\n\n".join(tests))
+    return files * 10
+
+
 def write_heavy(root: Path, scale: float) -> int:
     files, functions = scaled(10, scale), 20
     for number in range(files):
@@ -219,6 +228,7 @@ WORKLOADS = {
         Workload("chain", write_chain, (), "a chain of 512 session fixtures x 4,096 tests"),
         Workload("matrix", write_matrix, (), "five stacked parametrize marks, 7^5 cases"),
         Workload("heavy", write_heavy, ("pandas",), "200 tests that each group a pandas DataFrame"),
+        Workload("late", write_late, ("numpy",), "200 tests that import numpy in their bodies"),
         Workload("slowimport", write_slowimport, (), "91 modules, 29,000 lines, imported by 182 tests"),
     )
 }
