@@ -1,8 +1,9 @@
 #pragma once
 
-// Touched pages told by their presence, for kernels that cannot write-protect asynchronously (5.11 to 6.6): what was
-// dropped, and is there again, somebody has touched. Whoever has the userfaultfd puts a page where one is missed, see
-// zygote/fault_server.h; 72 us each *(measured)*, so a page that was touched once had better stay.
+// Touched pages told by their presence, for kernels that cannot write-protect asynchronously (5.15 to 6.6; before that,
+// one flag stood for all changes of a memory map that happen at the same time): what was dropped, and is there again,
+// somebody has touched. Whoever has the userfaultfd puts a page where one is missed, see zygote/fault_server.h; 72 us
+// each *(measured)*, so a page that was touched once had better stay.
 //
 // Only anonymous memory can miss pages. What a forked child misses, what a test moves (mremap), drops or unmaps is told
 // as events, which needs CAP_SYS_PTRACE; a test's own system calls touch pages in the kernel's name, which

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <csignal>
 #include <memory>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -338,7 +337,8 @@ int FaultServer::place(const Space& space, Address page) {
 // Where the image has what belongs there; nowhere for zeros.
 std::optional<Address> FaultServer::origin(const Space& space, Address page) {
     if (kBellRange.contains(page)) return std::nullopt;
-    for (const Change& change : std::views::reverse(space.changes)) {
+    for (std::size_t later = space.changes.size(); later > 0; --later) {
+        const Change& change = space.changes[later - 1];
         const Address moved_to = change.moved_to;
         if (moved_to != 0 && page >= moved_to && page < moved_to + change.moved_bytes) {
             page = page - moved_to + change.zeros.begin;
