@@ -24,12 +24,12 @@ struct MappedRange {
     bool shared = false;
     std::uint64_t offset = 0;  // in the file
     dev_t device = 0;
+    ino_t inode = 0;                                                                        // 0: no file
+    enum class Kind : std::uint8_t { kPlain, kHeap, kStack, kKernel } kind = Kind::kPlain;  // kKernel: [vdso] and alike
     // Known only if read from a smaps file:
     bool droppable = false;     // MAP_DROPPABLE
     bool misses_pages = false;  // registered with a userfaultfd for missing pages
     bool forked = true;         // neither MADV_DONTFORK nor MADV_WIPEONFORK
-    ino_t inode = 0;            // 0: no file
-    enum class Kind : std::uint8_t { kPlain, kHeap, kStack, kKernel } kind = Kind::kPlain;  // kKernel: [vdso] and alike
 
     [[nodiscard]] int protection() const;  // PROT_*
     [[nodiscard]] bool is_private() const { return !shared && kind != Kind::kKernel; }

@@ -13,6 +13,11 @@
 namespace tach::base {
 namespace {
 
+// Where the build machine's kernel headers may be older than the kernel: UFFD_FEATURE_EXACT_ADDRESS of
+// include/uapi/linux/userfaultfd.h. Not for what it does, but because who has it (Linux 5.18) counts the changes of a
+// memory map that happen at the same time (mmap_changing, Linux 5.15).
+constexpr std::uint64_t kFeatureExactAddress = 1U << 11;
+
 std::uint64_t categories_of(std::uint64_t entry) {
     if ((entry & kEntrySwapped) != 0) return kPageWatched | kPageSwapped | kPageWritten;
     if ((entry & kEntryPresent) == 0) return kPageWatched;
@@ -27,8 +32,10 @@ Result<MissingPages> MissingPages::create(int lowest_fd) {
     uffdio_api api{};
     api.api = UFFD_API;
     api.features = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
-                   UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_THREAD_ID;
-    if (::ioctl(userfault.get(), UFFDIO_API, &api) != 0) return fail(errno_error("userfaultfd: events"));
+                   UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_THREAD_ID | kFeatureExactAddress;
+    if (::ioctl(userfault.get(), UFFDIO_API, &api) != 0) {
+        return fail(errno_error("userfaultfd: events (Linux 5.18)", errno == EINVAL ? EOPNOTSUPP : errno));
+    }
     auto high = userfault.duplicate(lowest_fd);
     if (!high) return fail(high.error());
     UniqueFd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));

@@ -1,9 +1,8 @@
 #pragma once
 
-// Touched pages told by their presence, for kernels that cannot write-protect asynchronously (5.15 to 6.6; before that,
-// one flag stood for all changes of a memory map that happen at the same time): what was dropped, and is there again,
-// somebody has touched. Whoever has the userfaultfd puts a page where one is missed, see zygote/fault_server.h; 72 us
-// each *(measured)*, so a page that was touched once had better stay.
+// Touched pages told by their presence, for kernels that cannot write-protect asynchronously (5.18 to 6.6): what was
+// dropped, and is there again, somebody has touched. Whoever has the userfaultfd puts a page where one is missed, see
+// zygote/fault_server.h; 72 us each *(measured)*, so a page that was touched once had better stay.
 //
 // Only anonymous memory can miss pages. What a forked child misses, what a test moves (mremap), drops or unmaps is told
 // as events, which needs CAP_SYS_PTRACE; a test's own system calls touch pages in the kernel's name, which
@@ -15,7 +14,7 @@ namespace tach::base {
 
 class MissingPages final : public WriteTracker {
   public:
-    // EPERM: the user may not.
+    // EPERM: the user may not. EOPNOTSUPP: an older kernel.
     [[nodiscard]] static Result<MissingPages> create(int lowest_fd = 0);
 
     [[nodiscard]] Result<void> watch(AddressRange) const override { return {}; }

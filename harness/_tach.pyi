@@ -183,6 +183,14 @@ DONE_CONDEMNED: int
 DONE_HELD: int
 DONE_WARMED: int
 
+# --- room for recursion, zygote/recursion_room.h ----------------------------------------------------------------------
+
+def recursion_take_over() -> None:
+    """Replace sys.getrecursionlimit and setrecursionlimit by ours, which do not tell of that room."""
+
+def recursion_give_room(frames: int, /) -> None:
+    """Let there be room for so many frames more than sys.getrecursionlimit() says."""
+
 # --- the snapshot engine, zygote/rewinder.h ---------------------------------------------------------------------------
 
 def oracle_open() -> None:
@@ -193,12 +201,6 @@ def oracle_watch(child: int, /) -> tuple[int | None, int, list[str]]:
 
 def oracle_resume(child: int, /) -> None:
     """Let it go on after a stop."""
-
-def recursion_take_over() -> None:
-    """Replace sys.getrecursionlimit and setrecursionlimit by ours, which do not tell of that room."""
-
-def recursion_give_room(frames: int, /) -> None:
-    """Let there be room for so many frames more than sys.getrecursionlimit() says."""
 
 def snapshot_open(name: str, /) -> str:
     """Make this process one that can be rewound; "" or why it cannot be."""

@@ -41,7 +41,7 @@ constexpr auto kOptions = std::to_array<Option>({
      .initial = "auto",
      .help = "what brings a test back to a clean state",
      .manual =
-         "wp-async, cow (both Linux 6.7) and missing (Linux 5.15, root or CAP_SYS_PTRACE) rewind the memory of the "
+         "wp-async, cow (both Linux 6.7) and missing (Linux 5.18, root or CAP_SYS_PTRACE) rewind the memory of the "
          "worker and the state that the kernel keeps for it; a worker that cannot be rewound is replaced, and the "
          "test that is the cause has a note of why. They differ in how they know what was written: by "
          "userfaultfd's asynchronous write-protection; where a container denies that, by the kernel's copying on "
