@@ -29,7 +29,8 @@ def log(text):
 """
 
 
-# Each case comes twice a round, before and after each of its neighbours. ROUNDS=28 makes a thousand rewinds.
+# Each case comes twice a round, before and after each of its neighbours. TACH_TEST_ROUNDS=28 makes a thousand
+# rewinds.
 ROUNDS = int(os.environ.get("TACH_TEST_ROUNDS", "1"))
 
 
