@@ -9,8 +9,13 @@ Descriptors that are handed over belong to the module from then on.
 def attach(segment: int, wake_supervisor: int, wake_process: int, socket: int, /) -> None:
     """Take these descriptors as this process' channel, in place of the one that it had."""
 
-def send(kind: int, item: int, a: int, b: int, t0: int, t1: int, strings: tuple[bytes, ...], /) -> bool:
-    """Send one message, waiting while the ring is full; False if another process is the one that may write."""
+def send(
+    kind: int, item: int, a: int, b: int, t0: int, t1: int, strings: tuple[bytes, ...], with_next: bool = False, /
+) -> bool:
+    """Send one message, waiting while the ring is full; False if another process is the one that may write.
+
+    `with_next`: a supervisor that sleeps need not hear of it before the next message that is sent without.
+    """
 
 def hello(role: int, strings: tuple[bytes, ...], /) -> bool:
     """Introduce this process: its pidfd over the socket, then KIND_HELLO; returns what `send` does."""

@@ -105,7 +105,7 @@ base::Result<ChannelFds> Channel::share() const {
 
 // True: written. False: no room, and wanted_room_ says for what.
 template <class Source>
-base::Result<bool> Channel::push_chunk(Source& source, bool first) {
+base::Result<bool> Channel::push_chunk(Source& source, bool first, Wake wake) {
     const auto length = static_cast<std::uint32_t>(std::min<std::size_t>(source.left(), kMaxChunk));
     auto slot = out_.reserve(length);
     if (!slot) return base::fail(std::move(slot.error()));
@@ -116,7 +116,8 @@ base::Result<bool> Channel::push_chunk(Source& source, bool first) {
     source.take((*slot)->first);
     source.take((*slot)->second);
     wanted_room_ = 0;
-    if (out_.commit((first ? kFirstChunk : 0) | (source.left() == 0 ? kLastChunk : 0))) wake_peer();
+    out_.publish((first ? kFirstChunk : 0) | (source.left() == 0 ? kLastChunk : 0));
+    if (wake == Wake::kNow) wake_if_asleep();
     return true;
 }
 
@@ -140,17 +141,18 @@ base::Result<Sent> Channel::try_send(const MessageHead& head, std::span<const st
     return Sent::kSent;
 }
 
-base::Result<Sent> Channel::send(const MessageHead& head, std::span<const std::string_view> strings) {
+base::Result<Sent> Channel::send(const MessageHead& head, std::span<const std::string_view> strings, Wake wake) {
     if (!is_producer()) return Sent::kNotProducer;
     auto message = Outgoing::of(head, strings);
     if (!message) return base::fail(std::move(message.error()));
     bool first = true;
     while (message->left() != 0) {
-        auto pushed = push_chunk(*message, first);
+        auto pushed = push_chunk(*message, first, wake);
         if (!pushed) return base::fail(std::move(pushed.error()));
         if (*pushed) {
             first = false;
         } else if (out_.may_sleep(wanted_room_)) {
+            wake_if_asleep();
             sleep_on_fd(kLongestSleepMs);
             out_.awake();
         }
@@ -239,6 +241,7 @@ bool Channel::wait(int timeout_ms) {
             timeout_ms < 0 ? kLongestSleepMs : (deadline - base::monotonic_ns() + base::kNsPerMs - 1) / base::kNsPerMs;
         Waited waited = Waited::kTimeout;
         if (may_sleep && left_ms > 0) {
+            if (out_.free_bytes() < kRingBytes) wake_if_asleep();  // what was sent with Wake::kWithNext
             waited = sleep_on_fd(static_cast<int>(std::min<std::int64_t>(left_ms, kLongestSleepMs)));
         }
         in_.awake();
@@ -260,6 +263,10 @@ base::Waited Channel::sleep_on_fd(int timeout_ms) {
     }
     base::sleep_ns(std::min(timeout_ms * base::kNsPerMs, kBlindSleepNs));
     return Waited::kTimeout;
+}
+
+void Channel::wake_if_asleep() {
+    if (out_.claim_reader()) wake_peer();
 }
 
 void Channel::wake_peer() {

@@ -47,6 +47,9 @@ struct ChannelFds {
 
 enum class Side { kSupervisor, kProcess };
 
+// Whether a sleeping supervisor is told at once, or with the next message that is sent so (or when the process waits).
+enum class Wake { kNow, kWithNext };
+
 enum class Sent {
     kSent,
     kFull,         // try_send only: nothing was written
@@ -71,7 +74,8 @@ class Channel {
     [[nodiscard]] base::Result<Sent> try_send(const MessageHead& head, std::span<const std::string_view> strings);
 
     // Process's side: sends all of it, sleeping while the ring is full. A signal does not interrupt it.
-    [[nodiscard]] base::Result<Sent> send(const MessageHead& head, std::span<const std::string_view> strings);
+    [[nodiscard]] base::Result<Sent> send(const MessageHead& head, std::span<const std::string_view> strings,
+                                          Wake wake = Wake::kNow);
 
     // Supervisor's side: sends what fits and queues the rest, behind what is queued already.
     [[nodiscard]] base::Result<void> post(const MessageHead& head, std::span<const std::string_view> strings);
@@ -114,9 +118,10 @@ class Channel {
     Channel(Segment segment, ChannelFds fds, Side side, std::optional<ProducerMark> mark);
 
     template <class Source>
-    [[nodiscard]] base::Result<bool> push_chunk(Source& source, bool first);
+    [[nodiscard]] base::Result<bool> push_chunk(Source& source, bool first, Wake wake = Wake::kNow);
     [[nodiscard]] base::Result<bool> push_queued(Queued& queued);
     void wake_peer();
+    void wake_if_asleep();
     base::Waited sleep_on_fd(int timeout_ms);
 
     Segment segment_;

@@ -70,11 +70,19 @@ base::Result<std::optional<WritableSlot>> RingWriter::reserve(std::uint32_t leng
 }
 
 bool RingWriter::commit(std::uint32_t tag) {
+    publish(tag);
+    return claim_reader();
+}
+
+void RingWriter::publish(std::uint32_t tag) {
     const RecordHead record{.length = reserved_length_, .tag = tag};
     std::memcpy(parts_at(memory_.data, reserved_at_, sizeof(record)).first.data(), &record, sizeof(record));
     own_head_ = reserved_at_ + record_size(reserved_length_);
     memory_.control->head.store(own_head_,
                                 std::memory_order_seq_cst);  // A, partner: peek, RingReader::may_sleep
+}
+
+bool RingWriter::claim_reader() {
     return claim_sleeper(memory_.control->reader_waiting);
 }
 

@@ -105,6 +105,11 @@ class RingWriter {
     // Publishes the reserved record. True: the reader sleeps, and it is now the caller's duty to wake it.
     [[nodiscard]] bool commit(std::uint32_t tag);
 
+    // The two halves of commit(). A record whose reader was not asked about waits until it is, or until the reader
+    // looks by itself; whoever sleeps for room or for an answer must ask first.
+    void publish(std::uint32_t tag);
+    [[nodiscard]] bool claim_reader();
+
     // Announces that the caller is about to sleep for room for `length` bytes. False: the room is there, do
     // not sleep.
     [[nodiscard]] bool may_sleep(std::uint32_t length);

@@ -35,6 +35,7 @@ using tach::base::UniqueFd;
 using tach::shm::Channel;
 using tach::shm::ChannelFds;
 using tach::shm::MessageHead;
+using tach::shm::Wake;
 
 struct Line {
     Channel channel;
@@ -92,9 +93,9 @@ PyObject* attach(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
-PyObject* send_message(const MessageHead& head, const std::vector<std::string_view>& strings) {
+PyObject* send_message(const MessageHead& head, const std::vector<std::string_view>& strings, Wake wake = Wake::kNow) {
     tl::expected<tach::shm::Sent, Error> sent = tach::shm::Sent::kSent;
-    Py_BEGIN_ALLOW_THREADS sent = line->channel.send(head, strings);
+    Py_BEGIN_ALLOW_THREADS sent = line->channel.send(head, strings, wake);
     Py_END_ALLOW_THREADS if (!sent) return raise(sent.error());
     return PyBool_FromLong(*sent == tach::shm::Sent::kSent ? 1 : 0);
 }
@@ -107,7 +108,10 @@ PyObject* send(PyObject*, PyObject* args) {
     long long t0 = 0;  // NOLINT(google-runtime-int): PyArg_ParseTuple's "L"
     long long t1 = 0;  // NOLINT(google-runtime-int)
     PyObject* tuple = nullptr;
-    if (PyArg_ParseTuple(args, "IIIILLO", &kind, &item, &a, &b, &t0, &t1, &tuple) == 0 || !attached()) return nullptr;
+    int with_next = 0;
+    if (PyArg_ParseTuple(args, "IIIILLO|p", &kind, &item, &a, &b, &t0, &t1, &tuple, &with_next) == 0 || !attached()) {
+        return nullptr;
+    }
     std::vector<std::string_view> strings;
     if (!views_of(tuple, strings)) return nullptr;
     MessageHead head{};
@@ -117,7 +121,7 @@ PyObject* send(PyObject*, PyObject* args) {
     head.b = b;
     head.t0 = t0;
     head.t1 = t1;
-    return send_message(head, strings);
+    return send_message(head, strings, with_next != 0 ? Wake::kWithNext : Wake::kNow);
 }
 
 // The handshake: a pidfd of this process over the socket, so that the supervisor sees its end, then kHello.

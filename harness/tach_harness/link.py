@@ -57,13 +57,14 @@ def send(
     t0: int = 0,
     t1: int = 0,
     strings: tuple[bytes, ...] = (),
+    with_next: bool = False,
 ) -> None:
-    """Send one message; blocks while the ring is full.
+    """Send one message; blocks while the ring is full. `with_next`: there is more to come, and no hurry.
 
     A process that a test forked and that came back into the harness ends here: under pytest it would go on to run
     the rest of the session a second time.
     """
-    if not native.send(kind, item, a, b, t0, t1, strings):
+    if not native.send(kind, item, a, b, t0, t1, strings, with_next):
         _exit(0)
 
 

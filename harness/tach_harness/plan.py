@@ -297,8 +297,8 @@ class Plan:
         for index, plan in enumerate(self.items):
             fixtures = "\n".join(d.argname for d in plan.session)
             strings = (text(plan.item.nodeid), text(str(plan.item.path)), text(fixtures))
-            bases = {"t0": plan.base, "t1": plan.opens_base}
-            send(native.KIND_ITEM, index, a=plan.unit, b=plan.flags, strings=strings, **bases)
+            base, opens = plan.base, plan.opens_base
+            send(native.KIND_ITEM, index, plan.unit, plan.flags, t0=base, t1=opens, strings=strings, with_next=True)
         maxfail = int(config.getvalue("maxfail") or 0)
         if config.getoption("stepwise", False):
             # What the stepwise plugin will stop at: the first failure, or with --stepwise-skip the second.

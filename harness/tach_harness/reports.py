@@ -222,13 +222,13 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
         if self._speaks():
-            send(native.KIND_LOG_START, self.index)
+            send(native.KIND_LOG_START, self.index, with_next=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logfinish(self) -> None:
         if self._speaks():
             written = text(self._sink.take()) if self._sink.holding else b""
-            send(native.KIND_LOG_FINISH, self.index, strings=(written,))
+            send(native.KIND_LOG_FINISH, self.index, strings=(written,), with_next=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
@@ -276,7 +276,9 @@ class Reporter:
         start = int(getattr(report, "start", 0.0) * NANOSECONDS)
         duration = int(getattr(report, "duration", 0.0) * NANOSECONDS)
         phase = PHASES.get(report.when, native.PHASE_CALL)
-        send(kind, self.index, a=phase, b=flags, t0=start, t1=duration, strings=tuple(strings))
+        # A test that fails may end the run: that is told at once.
+        hurry = kind != native.KIND_REPORT or report.failed
+        send(kind, self.index, a=phase, b=flags, t0=start, t1=duration, strings=tuple(strings), with_next=not hurry)
 
     def take_properties(self) -> dict[str, Any]:
         """What was recorded for the JUnit XML file since the last call."""

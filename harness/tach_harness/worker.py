@@ -287,7 +287,7 @@ class Worker:
                 self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
             else:
                 self._judge_process(verdict)
-            self._send_done(index, self.engine.mode, verdict)
+            self._send_done(index, self.engine.mode, verdict, more=position + 1 < len(row))
             return 1
 
         def may_go_on(position: int) -> bool:
@@ -412,7 +412,7 @@ class Worker:
             native.end()
             self.shared = self.shared or verdict.kept or bool(verdict.condemned)
             if verdict.finished and at + 1 < length:
-                self._send_done(row[at], self.engine.mode, verdict)
+                self._send_done(row[at], self.engine.mode, verdict, more=True)
             else:
                 last[:] = [verdict]
             return advance
@@ -555,14 +555,18 @@ class Worker:
             note = f"set up {', '.join(late)} while it ran: the rest of that scope runs shared"
         duration = native.monotonic_ns() - started
         strings = (pickle.dumps(extras), text(note), text("\n".join(late)))
-        send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings)
+        # Held: another one follows when the process is back.
+        send(
+            native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings, with_next=flags == native.DONE_HELD
+        )
 
-    def _send_done(self, index: int, mode: int, verdict: Verdict) -> None:
+    def _send_done(self, index: int, mode: int, verdict: Verdict, more: bool = False) -> None:
+        """`more`: the next test begins at once, or the run is over."""
         note, flags = b"", 0
         if verdict.condemned:
             note, flags = text(f"{verdict.condemned}: its process is replaced"), native.DONE_CONDEMNED
         strings = (b"", note, b"", verdict.rewind, text(verdict.condemned)) if verdict.rewind or note else ()
-        send(native.KIND_DONE, index, a=mode, b=flags, t1=verdict.reset_ns, strings=strings)
+        send(native.KIND_DONE, index, a=mode, b=flags, t1=verdict.reset_ns, strings=strings, with_next=more)
 
     def _wide_state(self) -> tuple[list[Any], dict[Any, int]]:
         cached = [definition.cached_result for definition in self.plan.wide_definitions]

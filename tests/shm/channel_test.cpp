@@ -214,6 +214,47 @@ TEST_CASE("a supervisor that is awake is not woken, a sleeping one is woken once
     CHECK_FALSE(is_readable(ends.supervisor.wake_fd()));
 }
 
+TEST_CASE("a message that may wait is told of with the next one, or when the process waits itself") {
+    Ends ends = make_ends();
+    CHECK(ends.supervisor.receive().value() == std::nullopt);  // and sleeps
+    CHECK(ends.process.send(head_of(Kind::kReport, 1), {}, shm::Wake::kWithNext).value() == Sent::kSent);
+    CHECK_FALSE(is_readable(ends.supervisor.wake_fd()));
+    CHECK(ends.process.send(head_of(Kind::kDone, 2), {}).value() == Sent::kSent);
+    CHECK(is_readable(ends.supervisor.wake_fd()));
+    ends.supervisor.acknowledge_wake();
+    CHECK(ends.supervisor.receive().value()->head.item == 1);
+    CHECK(ends.supervisor.receive().value()->head.item == 2);
+    CHECK(ends.supervisor.receive().value() == std::nullopt);
+
+    CHECK_FALSE(ends.process.wait(1));
+    CHECK_FALSE(is_readable(ends.supervisor.wake_fd()));  // nothing to tell
+    CHECK(ends.process.send(head_of(Kind::kReport, 3), {}, shm::Wake::kWithNext).value() == Sent::kSent);
+    CHECK_FALSE(ends.process.wait(1));
+    CHECK(is_readable(ends.supervisor.wake_fd()));
+}
+
+TEST_CASE("a full ring of messages that may wait does not wait for ever") {
+    Ends ends = make_ends();
+    CHECK(ends.supervisor.receive().value() == std::nullopt);  // and sleeps
+    constexpr std::uint32_t kMany = 100'000;
+    std::thread process([&] {
+        for (std::uint32_t number = 0; number < kMany; ++number) {
+            const shm::Wake wake = number + 1 < kMany ? shm::Wake::kWithNext : shm::Wake::kNow;
+            if (ends.process.send(head_of(Kind::kReport, number), {}, wake).value() != Sent::kSent) return;
+        }
+    });
+    std::uint32_t received = 0;
+    while (received < kMany && base::wait_readable(ends.supervisor.wake_fd(), 60'000) == base::Waited::kReadable) {
+        ends.supervisor.acknowledge_wake();
+        while (const auto message = ends.supervisor.receive().value()) {
+            REQUIRE(message->head.item == received);
+            ++received;
+        }
+    }
+    process.join();
+    CHECK(received == kMany);
+}
+
 TEST_CASE("wait sleeps until a command arrives, or until the time is over") {
     Ends ends = make_ends();
     const std::int64_t start = base::monotonic_ns();
