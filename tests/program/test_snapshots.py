@@ -297,6 +297,53 @@ def test_a_thousand_rewinds_of_one_worker(project: Project) -> None:
     assert late[2] - early[2] <= 900 * (12 if "cow" in SNAPSHOTS else 8)
 
 
+ALLOCATING = """
+import threading
+import pytest
+
+golden = [object() for _ in range(300_000)]
+
+
+def empty():
+    for place in range(300_000):
+        golden[place] = None
+
+
+def in_a_thread():
+    worker = threading.Thread(target=lambda: [bytearray(50_000) for _ in range(20)])
+    worker.start()
+    worker.join()
+
+
+@pytest.mark.parametrize("turn", range(5))
+@pytest.mark.parametrize("allocate", [
+    lambda: [object() for _ in range(500_000)],
+    lambda: [bytearray(700_000) for _ in range(10)],
+    empty,
+    lambda: (empty(), [object() for _ in range(300_000)]),
+    MORE
+])
+def test_allocate(allocate, turn):
+    assert None not in golden
+    allocate()
+"""
+
+
+@pytest.mark.skipif(ENGINE == "missing", reason="with that engine the allocators are left as they are")
+def test_ordinary_allocations_leave_the_mappings_as_they_are(project: Project) -> None:
+    project.write("test_allocate.py", ALLOCATING.replace("MORE", ""))
+    report = verified(project, 20, "-n1")
+    assert report.data["metrics"]["map_repairs"] == 0
+
+
+def test_allocations_beyond_what_is_reserved_are_put_back(project: Project) -> None:
+    objects, buffers = "[object() for _ in range(6_000_000)]", "[bytearray(3_000_000) for _ in range(12)]"
+    more = f"in_a_thread, lambda: {objects}, lambda: {buffers}, golden.clear"
+    project.write("test_allocate.py", ALLOCATING.replace("MORE", more))
+    report = verified(project, 40, "-n1")
+    assert report.data["metrics"]["map_repairs"] > 0
+
+
 def test_a_worn_out_process_is_replaced_between_runs(project: Project) -> None:
     project.write("tach.toml", "[snapshot]\nmax_resets = 7\n")
     project.write("helper.py", LOG)
