@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from runner import ISOLATED, Project, Report
@@ -316,6 +323,80 @@ def test_a_connection_to_a_database_server(project: Project, tmp_path_factory: p
     finally:
         server.kill()
         server.wait()
+
+
+def postgres_programs() -> str | None:
+    """Where initdb and postgres are; Debian leaves them out of PATH."""
+    found = shutil.which("initdb")
+    places = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return str(places[-1]) if places else None
+
+
+@pytest.fixture
+def postgres() -> Iterator[Path]:
+    """A PostgreSQL server that logs what it is asked; yields the directory of its socket and its log."""
+    pytest.importorskip("psycopg")
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    place = Path(tempfile.mkdtemp(prefix="tach-pg-", dir="/tmp"))  # a socket's path must be short
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:  # it refuses to run as root
+        nobody = pwd.getpwnam("nobody")
+        os.chown(place, nobody.pw_uid, nobody.pw_gid)
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    data, log = place / "data", place / "log"
+    subprocess.run(
+        [f"{programs}/initdb", "-A", "trust", "-U", "suite", "-N", "-D", data],
+        check=True, stdout=subprocess.DEVNULL, cwd=place, **user,
+    )  # fmt: skip
+    settings = ["listen_addresses=", "log_connections=on", "log_disconnections=on", "log_statement=all", "fsync=off"]
+    words = [word for setting in settings for word in ("-c", setting)]
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [f"{programs}/postgres", "-D", data, "-k", place, *words], stdout=file, stderr=file, cwd=place, **user
+        )
+    try:
+        while "ready to accept connections" not in log.read_text():
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.01)
+        yield place
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+        shutil.rmtree(place)
+
+
+def test_a_connection_to_postgresql(project: Project, postgres: Path) -> None:
+    """The usual way to test with a database: a connection for the session, a transaction for each test."""
+    run_beside_neighbours(
+        project,
+        f"""
+        import psycopg
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def connection():
+            with psycopg.connect("host={postgres} user=suite dbname=postgres", autocommit=True) as connection:
+                connection.execute("CREATE TABLE thing (number int)")
+                yield connection
+                assert connection.execute("SELECT count(*) FROM thing").fetchone() == (0,)
+
+        @pytest.fixture
+        def database(connection):
+            with connection.transaction(force_rollback=True):
+                yield connection
+
+        @pytest.mark.parametrize("number", range(5))
+        def test_it(database, number):
+            database.execute("INSERT INTO thing VALUES (%s)", (number,))
+            assert database.execute("SELECT number FROM thing").fetchall() == [(number,)]
+        """,
+        5,
+    )
+    told = (postgres / "log").read_text()
+    seen = {words: told.count(words) for words in ("connection authorized:", "CREATE TABLE", "INSERT INTO", "ROLLBACK")}
+    assert seen == {"connection authorized:": 1, "CREATE TABLE": 1, "INSERT INTO": 5, "ROLLBACK": 5}, told
 
 
 def test_a_read_only_file_is_not_live(project: Project) -> None:
