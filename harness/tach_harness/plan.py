@@ -149,7 +149,11 @@ class ItemPlan:
 
     def commits(self) -> bool:
         """Whether the item is going to set up a wide fixture while it runs: it must not run in a copy."""
-        return any(d.cached_result is None for d in self.late)
+        return bool(self.names_to_commit())
+
+    def names_to_commit(self) -> list[str]:
+        """The wide fixtures that it is going to set up while it runs."""
+        return sorted({d.argname for d in self.late if d.cached_result is None})
 
     def needs_fill(self, stack: Iterable[Any]) -> bool:
         """Whether the layer must be brought up to date before this item can start from it."""

@@ -228,9 +228,11 @@ class Worker:
             ):
                 length += 1
             chunk = indices[position : position + length]
-            if self.plan.items[index].flags & native.ITEM_OWN_WORKER:
+            plan = self.plan.items[index]
+            if plan.flags & native.ITEM_OWN_WORKER and plan.commits():
                 # It asks for a session fixture while it runs: that is finalised when this worker ends.
-                self.shared = self.retire = True
+                self._share_from(index)
+                self.retire = True
             if self.shared:
                 self._run_shared(chunk, indices[position + length : position + length + 1])
                 position += length
@@ -240,6 +242,13 @@ class Worker:
                 position += self._run_alone(self._row_from(indices[position:]))
             if self.spent and not self.retire:
                 return
+
+    def _share_from(self, index: int) -> None:
+        """The item is going to set up a wide fixture while it runs: nothing is rewound from here on."""
+        self.shared = True
+        names = ", ".join(self.plan.items[index].names_to_commit())
+        if names:
+            send(native.KIND_LIVE, index, strings=(text(f"it asks for {names} while it runs"),))
 
     def _row_from(self, indices: list[int]) -> list[int]:
         """The items at the front that can start from one and the same state."""
@@ -451,7 +460,7 @@ class Worker:
         if self.shared:
             return False
         if plan.commits():
-            self.shared = True  # its own process would become the layer anyway: run it here
+            self._share_from(index)  # its own process would become the layer anyway: run it here
             return False
         if not plan.needs_fill(self.session._setupstate.stack):
             return False
@@ -553,6 +562,7 @@ class Worker:
         if late:
             flags |= native.DONE_KEPT
             note = f"set up {', '.join(late)} while it ran: the rest of that scope runs shared"
+            send(native.KIND_LIVE, index, strings=(text(f"it set up {', '.join(late)} while it ran"),))
         duration = native.monotonic_ns() - started
         strings = (pickle.dumps(extras), text(note), text("\n".join(late)))
         # Held: another one follows when the process is back.

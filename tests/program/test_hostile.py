@@ -66,7 +66,7 @@ HOSTILE = {
     ),
     "aborts": ("os.abort()", {"crashed"}),
     "overflows the C stack": (
-        "import ctypes, sys\nsys.setrecursionlimit(10**6)\n" "f = ctypes.CFUNCTYPE(None)(lambda: f())\nf()",
+        "import ctypes, sys\nsys.setrecursionlimit(10**6)\nf = ctypes.CFUNCTYPE(None)(lambda: f())\nf()",
         {"crashed", "failed", "passed"},  # some versions of ctypes notice in time, and swallow what they raise
     ),
     "recurses without end": ("def f(): f()\nf()", {"failed"}),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from runner import Project
+from runner import ISOLATED, Project
 
+NAMED, COMPUTED = "'late'", "''.join(['la', 'te'])"
 SUITE = """
 import pytest
 
@@ -21,8 +22,7 @@ def late():
 def test_before(): pass
 
 def test_asks(request):
-    name = "late" if {told} else "".join(["la", "te"])
-    assert request.getfixturevalue(name) == [1]
+    assert request.getfixturevalue({name}) == [1]
 
 def test_asks_again(request):
     assert request.getfixturevalue("late") == [1]
@@ -32,20 +32,30 @@ def test_needs(late): assert late == [1]
 
 
 @pytest.mark.parametrize("scope", ["module", "session"])
-@pytest.mark.parametrize("told", [True, False], ids=["named", "computed"])
+@pytest.mark.parametrize("name", [NAMED, COMPUTED], ids=["named", "computed"])
 @pytest.mark.parametrize("workers", ["1", "3"])
-def test_set_up_once(project: Project, scope: str, told: bool, workers: str) -> None:
-    project.write("test_it.py", SUITE.format(scope=scope, told=told))
+def test_set_up_once(project: Project, scope: str, name: str, workers: str) -> None:
+    project.write("test_it.py", SUITE.format(scope=scope, name=name))
     project.write("test_other.py", "def test_other(): pass\n")
     project.tach("-n", workers).expect(0, passed=5)
     assert project.log() == ["set up", "finalised"]
 
 
-def test_the_second_run_remembers(project: Project) -> None:
-    project.write("test_it.py", SUITE.format(scope="session", told=False))
-    for _ in range(2):
-        project.tach("-n", "2").expect(0, passed=4)
+@pytest.mark.parametrize("scope", ["module", "session"])
+def test_the_second_run_remembers(project: Project, scope: str) -> None:
+    project.write("test_it.py", SUITE.format(scope=scope, name=COMPUTED).partition("def test_asks_again")[0])
+    for why in ("it set up late while it ran", "it asks for late while it runs"):
+        result = project.tach("-n", "2").expect(0, passed=2)
+        told = [line for line in result.lines if line.startswith("shared from test_it.py::test_")]
+        assert len(told) == 1 and told[0].endswith(f" on: {why}"), str(result)
     assert project.log() == ["set up", "finalised"] * 2
+
+
+def test_what_another_test_needs_anyway_is_there_before(project: Project) -> None:
+    project.write("test_it.py", SUITE.format(scope="session", name=NAMED))
+    report = project.json("-n", "2", "--strict-isolation").expect(0, passed=4)
+    assert set(report.modes.values()) == {ISOLATED}, str(report)
+    assert project.log() == ["set up", "finalised"]
 
 
 def test_across_modules(project: Project) -> None:
