@@ -38,8 +38,9 @@ enum class Kind : std::uint16_t {
     kFinish = 5,      // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
     kResume = 6,      // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
     kModules = 7,     // asks for kModuleFiles
-    kLate = 8,        // answers kRoot: wide fixtures that tests asked for at run time; [records separated by NUL: test
-                      // file and names, separated by newlines]
+    kLate = 8,  // answers kRoot: wide fixtures that tests asked for at run time, and modules that several imported;
+                // [records separated by NUL: test file and names, separated by newlines; pairs of module and
+                // origin, likewise]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices
@@ -86,6 +87,7 @@ enum class Kind : std::uint16_t {
     kRetired = 106,  // nothing is left to finalise, the process exits next
     kDifference = 107,  // item that was rewound; [what]: --verify-snapshots found something that is not as it was
     kLive = 108,        // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
+    kImported = 109,    // item; [pairs as in kLate]: modules that this item is not the first to import
 };
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };

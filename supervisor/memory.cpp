@@ -25,6 +25,7 @@ constexpr int kVersion = 1;
 // failing tests.
 constexpr std::size_t kMaxDurations = 200'000;
 constexpr std::size_t kMaxOpinions = 20'000;
+constexpr std::size_t kMaxImports = 5'000;  // a guess: pandas, scipy and matplotlib together have 2,500
 
 // No file that was written under these bounds is larger (a guess, by an order of magnitude); do not read what
 // is.
@@ -114,6 +115,7 @@ void Memory::parse(const std::string& text) try {
                                    .key = opinion.at("key").get<std::string>()};
     }
     json.at("late_fixtures").get_to(fresh.late_fixtures_);
+    if (json.contains("imports")) json.at("imports").get_to(fresh.imports_);
     *this = std::move(fresh);
 } catch (const Json::exception&) {
     warn(fmt::format("{} is damaged: starting afresh", file_of(rootdir_).string()));
@@ -123,7 +125,8 @@ std::string Memory::dump() const {
     Json json{{"version", kVersion},
               {"durations", Json::object()},
               {"opinions", Json::object()},
-              {"late_fixtures", late_fixtures_}};
+              {"late_fixtures", late_fixtures_},
+              {"imports", imports_}};
     for (const auto& [file, tests] : durations_) {
         Json& object = json["durations"][file];
         for (const auto& [rest, duration] : tests) object[rest] = duration.us;
@@ -180,6 +183,10 @@ void Memory::forget_vanished() {
     };
     erase_where(durations_, vanished);
     erase_where(late_fixtures_, vanished);
+    std::erase_if(imports_, [](const auto& entry) {
+        std::error_code error;
+        return fs::status(entry.second, error).type() == fs::file_type::not_found;
+    });
     erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
 }
 
@@ -257,6 +264,14 @@ std::vector<std::string> Memory::files_with_late_fixtures() const {
 
 void Memory::learn_late_fixture(std::string_view file, std::string_view name) {
     changed_ = late_fixtures_[std::string(file)].emplace(name).second || changed_;
+}
+
+void Memory::learn_import(std::string_view module, std::string_view origin) {
+    if (imports_.size() >= kMaxImports && !imports_.contains(module)) return;
+    std::string& known = imports_[std::string(module)];
+    if (known == origin) return;
+    known = origin;
+    changed_ = true;
 }
 
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
 // What tach remembers from run to run, in .tach/memory.json beside the project's root: how long tests take,
-// what second opinions said, which wide fixtures are asked for late.
+// what second opinions said, which wide fixtures are asked for late, which modules several tests import.
 //
 // Loaded once before the run and saved once after it, by the main loop. Nothing in it is needed for a right
 // verdict, so no failure is an error here: a file that cannot be read or understood counts as empty, one that
@@ -59,6 +59,10 @@ class Memory {
     [[nodiscard]] std::vector<std::string> files_with_late_fixtures() const;
     void learn_late_fixture(std::string_view file, std::string_view name);
 
+    // Module -> the file it is loaded from.
+    [[nodiscard]] const std::map<std::string, std::string, std::less<>>& imports() const { return imports_; }
+    void learn_import(std::string_view module, std::string_view origin);
+
   private:
     struct Duration {
         std::int64_t us = 0;
@@ -77,6 +81,7 @@ class Memory {
     ByFile durations_;  // file -> rest of the node id -> duration
     std::map<std::string, Opinion, std::less<>> opinions_;
     std::map<std::string, std::set<std::string>, std::less<>> late_fixtures_;
+    std::map<std::string, std::string, std::less<>> imports_;
     std::optional<std::string> warning_;
     bool warned_ = false;
     bool changed_ = false;

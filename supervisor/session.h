@@ -142,6 +142,7 @@ class Session {
     void run_done(Id id, const shm::Message& message);
     void difference_found(const shm::Message& message);
     void reaped(const shm::Message& message);
+    void learn_imports(const shm::Message& message);
     void late_message(Id id, shm::Message message);
     void item_done(Id id, shm::Message message);
     void item_crashed(Id id, const shm::Message& message);

@@ -115,8 +115,13 @@ void Session::root_known(const Message& message) {
         entries += file;
         for (const std::string& name : memory_->late_fixtures(file)) entries += "\n" + name;
     }
-    const std::string_view string = entries;
-    if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, {&string, 1}); !posted) {
+    std::string imports;
+    for (const auto& [module, origin] : memory_->imports()) {
+        if (!imports.empty()) imports += '\0';
+        imports += module + "\n" + origin;
+    }
+    const std::array<std::string_view, 2> strings{entries, imports};
+    if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, strings); !posted) {
         fail_run(posted.error().what);
     }
 }
@@ -274,8 +279,18 @@ void Session::handle_item_message(Id id, Message message) {
         case Kind::kLive:
             live_reasons_[message.head.item] = message.string(0);
             return;
+        case Kind::kImported:
+            return learn_imports(message);
         default:
             return doom(id, fmt::format("message of kind {}", message.head.kind));
+    }
+}
+
+void Session::learn_imports(const Message& message) {
+    if (!memory_) return;
+    for (const std::string& pair : split(message.string(0), '\0')) {
+        const std::vector<std::string> words = split(pair, '\n');
+        if (words.size() == 2) memory_->learn_import(words[0], words[1]);
     }
 }
 

@@ -460,6 +460,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_RETIRED", Kind::kRetired),
     constant("KIND_DIFFERENCE", Kind::kDifference),
     constant("KIND_LIVE", Kind::kLive),
+    constant("KIND_IMPORTED", Kind::kImported),
     constant("ROLE_ZYGOTE", Role::kZygote),
     constant("ROLE_CONTROLLER", Role::kController),
     constant("ROLE_BASE", Role::kBase),

@@ -1,8 +1,8 @@
 """Warming: modules that tests import again and again, since every rewind forgets them where pytest would pay once.
 
-What a second test imports is imported by a process that all further ones are copied from. Tests then find it in
-`sys.modules` as they would under pytest, where an earlier test had left it there. Only where it cannot be told from the
-import that a test would have made itself:
+What a second test imports is imported by a process that all further ones are copied from; in later runs, what a first
+one imports. Tests then find it in `sys.modules` as they would under pytest, where an earlier test had left it there.
+Only where it cannot be told from the import that a test would have made itself:
 
 * of the interpreter's library or what is installed: a project's own modules read what its tests set up for them;
 * imported with the environment, path and directory that tests start from;
@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from .layers import live_reason
+from .link import native, send, text
 
 # A module that one test alone imports would be imported once more for nobody.
 WANTED_BY = 2
@@ -54,8 +55,12 @@ class Imports:
     The file holds for each module its origin and how many tests have imported it.
     """
 
-    def __init__(self, single_threaded: Iterable[str]) -> None:
-        """Take the environment variables that keep libraries from starting threads when they are loaded."""
+    def __init__(self, single_threaded: Iterable[str], remembered: dict[str, str]) -> None:
+        """Take the environment variables that keep libraries from starting threads when they are loaded.
+
+        `remembered`: module -> origin, of those that were worth keeping in earlier runs.
+        """
+        self._remembered = remembered
         self._single_threaded = [name for name in single_threaded if name.endswith("_NUM_THREADS")]
         self._trusted = tuple(f"{directory}{os.sep}" for directory in _installed_directories())
         self._known: frozenset[str] = frozenset()
@@ -89,27 +94,39 @@ class Imports:
             self._surroundings = _surroundings()
             self._alike.clear()
 
-    def note(self) -> tuple[int, bool]:
-        """At a test's end: how many modules it has imported, and whether some are worth keeping."""
+    def note(self, index: int) -> tuple[int, bool]:
+        """At the end of the item of that index: how many modules it has imported, and whether some are worth keeping.
+
+        What turns out to be worth it is told to the supervisor, for later runs.
+        """
         if self._batches == MOST_BATCHES or len(sys.modules) == len(self._known):
             return 0, False
         fresh = [name for name in list(sys.modules) if name not in self._known]
         kept = self._load()
         due = False
+        learned = []
         for name in fresh:
             origin = self._origin(name)
             if origin and name in self._alike:
                 entry = kept.setdefault(name, [origin, 0])
                 entry[1] += entry[1] >= 0 and entry[0] == origin
-                due = due or entry[1] >= WANTED_BY
+                due = due or self._is_wanted(name, entry)
+                if entry[1] == WANTED_BY and self._remembered.get(name) != origin:
+                    learned.append(f"{name}\n{origin}")
         self._save(kept)
+        if learned:
+            send(native.KIND_IMPORTED, index, strings=(text("\0".join(learned)),), with_next=True)
         return len(fresh), due
+
+    def _is_wanted(self, name: str, entry: list[Any]) -> bool:
+        origin, times = entry
+        return bool(times >= (1 if self._remembered.get(name) == origin else WANTED_BY))
 
     def is_due(self) -> bool:
         """Whether something is wanted that this process does not have."""
         if self._batches == MOST_BATCHES:
             return False
-        return any(times >= WANTED_BY and name not in sys.modules for name, (_, times) in self._load().items())
+        return any(self._is_wanted(name, entry) and name not in sys.modules for name, entry in self._load().items())
 
     def warm(self, nodeid: str) -> bool:
         """Import what is due, as the test of that node id would. What cannot be imported here is left to the tests.
@@ -119,7 +136,7 @@ class Imports:
         self._batches += 1
         self.warmed = True
         kept = self._load()
-        due = [name for name in kept if kept[name][1] >= WANTED_BY and name not in sys.modules]
+        due = [name for name in kept if self._is_wanted(name, kept[name]) and name not in sys.modules]
         environment = {name: "1" for name in self._single_threaded if name not in os.environ}
         environment[CURRENT_TEST] = f"{nodeid} (call)"
         os.environ.update(environment)

@@ -48,6 +48,7 @@ class TachPlugin:
         self.entropy = Entropy(options.seed)
         self.suite_sigint: Any = signal.default_int_handler
         self.run_uid = uuid.uuid4().hex
+        self.remembered_imports: dict[str, str] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
@@ -107,7 +108,8 @@ class TachPlugin:
         for name in self.options.unset:
             os.environ.pop(name, None)
         remember_modules()
-        plan = Plan(session, self.options, _late_fixtures())
+        late, self.remembered_imports = _remembered()
+        plan = Plan(session, self.options, late)
         plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)
         if why is not None:
@@ -152,12 +154,16 @@ class TachPlugin:
                 terminalreporter.write_line(line)
 
 
-def _late_fixtures() -> dict[str, list[str]]:
-    """Test file -> wide fixtures that its tests asked for at run time in earlier runs, as the supervisor remembers."""
-    message = receive()
-    records = message.strings[0].decode("utf-8", "replace").split("\0") if message.strings else []
-    entries = [record.split("\n") for record in records if record]
-    return {entry[0]: entry[1:] for entry in entries}
+def _remembered() -> tuple[dict[str, list[str]], dict[str, str]]:
+    """What the supervisor remembers of earlier runs, KIND_LATE of shm/message.h.
+
+    Test file -> wide fixtures that its tests asked for at run time; module that several tests imported -> its origin.
+    """
+    late, imports = [
+        [record.split("\n") for record in string.decode("utf-8", "replace").split("\0") if record]
+        for string in receive().strings
+    ]
+    return {entry[0]: entry[1:] for entry in late}, {entry[0]: entry[1] for entry in imports if len(entry) == 2}
 
 
 def _pytest_main(plugin: TachPlugin) -> int:

@@ -133,7 +133,7 @@ class Worker:
 
         A rewound process is the one that runs the tests, so somebody else has to tell of its death.
         """
-        imports = self.imports = self.imports or Imports(self.plugin.options.unset)
+        imports = self.imports = self.imports or Imports(self.plugin.options.unset, self.plugin.remembered_imports)
         verify = self.plugin.options.verify_snapshots
         if verify:
             native.oracle_open()
@@ -532,7 +532,7 @@ class Worker:
             native.end()
             return Verdict(kept=bool(late), interrupted=interrupted)
         native.mark_end()
-        imports, due = self.imports.note() if self.imports is not None else (0, False)
+        imports, due = self.imports.note(index) if self.imports is not None else (0, False)
         return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, imports_due=due)
 
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:

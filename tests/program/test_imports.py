@@ -48,6 +48,23 @@ def test_what_two_tests_import_is_imported_once_more_and_kept(project: Project, 
     assert set(report.modes.values()) == {"snapshot"}
 
 
+def test_the_next_run_remembers_what_is_worth_keeping(project: Project, installed: Path) -> None:
+    helper = installed / "helper.py"
+    helper.write_text(COUNTED + "def use(): pass\n")
+    project.write("test_it.py", SUITE)
+    run(project, 12)
+    (project / "log").unlink()
+    run(project, 12)
+    assert len(project.log()) == 2  # by the first test, and to be kept
+    # Of another file of that name nothing is known.
+    helper.unlink()
+    (installed / "helper").mkdir()
+    (installed / "helper" / "__init__.py").write_text(COUNTED + "def use(): pass\n")
+    (project / "log").unlink()
+    run(project, 12)
+    assert len(project.log()) == 3
+
+
 def test_what_one_test_imports_is_left_to_it(project: Project, installed: Path) -> None:
     (installed / "helper.py").write_text(COUNTED)
     project.write("test_it.py", "def test_a():\n    import helper\ndef test_b(): pass\ndef test_c(): pass\n")

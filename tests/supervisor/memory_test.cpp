@@ -64,6 +64,9 @@ TEST_CASE("what was learned is known in the next run") {
     memory.learn_duration("a.py::T::test[x::y]", 1'234'567'000);
     memory.learn_opinion("a.py::two", opinion);
     memory.learn_late_fixture("b.py", "database");
+    memory.learn_import("old", (project.root() / "gone.py").string());
+    memory.learn_import("moved", (project.root() / "gone.py").string());
+    memory.learn_import("moved", (project.root() / "b.py").string());
     memory.save();
 
     const Memory again = Memory::load(project.root());
@@ -72,6 +75,8 @@ TEST_CASE("what was learned is known in the next run") {
     REQUIRE(again.opinion("a.py::two", "k") != nullptr);
     CHECK(*again.opinion("a.py::two", "k") == opinion);
     CHECK(again.late_fixtures("b.py") == std::set<std::string>{"database"});
+    REQUIRE(again.imports().size() == 1);  // the other one's file is not there
+    CHECK(again.imports().at("moved") == (project.root() / "b.py").string());
 }
 
 TEST_CASE("an opinion holds only under the key it was learned under") {
@@ -128,6 +133,7 @@ TEST_CASE("a damaged memory is one warning and a fresh start") {
     const auto text =
         GENERATE(as<std::string>{}, "", "{", "[]", "null", "\xff\xfe", R"({"version":1})", R"({"version":"1"})",
                  R"({"version":1,"durations":{"a.py":[]},"opinions":{},"late_fixtures":{}})",
+                 R"({"version":1,"durations":{},"opinions":{},"late_fixtures":{},"imports":["os"]})",
                  R"({"version":1,"durations":{},"opinions":{"a":{}},"late_fixtures":{}})");
     project.write(".tach/memory.json", text);
     Memory memory = Memory::load(project.root());
