@@ -113,12 +113,12 @@ void Session::root_known(const Message& message) {
     for (const std::string& file : memory_->files_with_late_fixtures()) {
         if (!entries.empty()) entries += '\0';
         entries += file;
-        for (const std::string& name : memory_->late_fixtures(file)) entries += "\n" + name;
+        for (const std::string& name : memory_->late_fixtures(file)) entries.append("\n").append(name);
     }
     std::string imports;
     for (const auto& [module, origin] : memory_->imports()) {
         if (!imports.empty()) imports += '\0';
-        imports += module + "\n" + origin;
+        imports.append(module).append("\n").append(origin);
     }
     const std::array<std::string_view, 2> strings{entries, imports};
     if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, strings); !posted) {
