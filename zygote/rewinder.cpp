@@ -64,6 +64,7 @@ struct Rewinder::State {
         explicit Layer(const KernelState::Probes& probes, std::pmr::memory_resource* memory) : kernel(probes, memory) {}
         ucontext_t context{};
         KernelState kernel;
+        int error_number = 0;  // errno, which lies in memory that is restored before the last system call
     };
 
     PrivateMemory& memory;
@@ -202,6 +203,7 @@ void push_on_own_stack() {
         state.refusal = {"no memory for the image", 0, ENOMEM};
     }
     state.failed = static_cast<bool>(state.refusal);
+    layer.error_number = errno;
     if (!state.failed) show_oracle(state, OracleNote::Event::kPushed);
     if (!state.failed && state.layers.size() == 1 && missing_of(state) != nullptr) drop_golden(state);
     ::setcontext(&layer.context);
@@ -233,6 +235,7 @@ void rewind_on_own_stack() {
     ++state.rewinds;
     if (const Refusal refusal = state.snapshot.rewind(state.passage.stats)) fall_apart(refusal.why);
     state.came_back = true;
+    if (errno != layer.error_number) errno = layer.error_number;
     show_oracle(state, OracleNote::Event::kRewound);
     ::setcontext(&layer.context);
     fall_apart("setcontext");

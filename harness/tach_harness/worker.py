@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPT, EXIT_PYTEST, EXIT_INTERNAL = 1, 2, 3
 
+# How a process ends that is neither what it was nor what it is; see zygote/rewinder.cpp.
+EX_SOFTWARE = 70
+
 
 class SectionMerger:
     """In a test's process: joins the output of the wide fixtures' set-up, done earlier, with the test's own."""
@@ -156,9 +159,22 @@ class Worker:
                 if crashed == native.NO_ITEM:  # ours to explain, not a test's
                     why = f"its process ended between tests, status {verdict.status}"
                     send(native.KIND_PROBLEM, strings=(text(why),))
-                    _exit(70)
-                self._report_crash(crashed, verdict)
-                send(native.KIND_RUN_DONE, crashed + 1)
+                    _exit(EX_SOFTWARE)
+                fell_apart = self._fell_apart(verdict)
+                if fell_apart:
+                    self._send_done(
+                        crashed, native.MODE_SNAPSHOT, Verdict(condemned="its memory could not be restored")
+                    )
+                    native.end()
+                else:
+                    self._report_crash(crashed, verdict)
+                send(native.KIND_RUN_DONE, crashed + 1, t0=int(fell_apart))
+
+    @staticmethod
+    def _fell_apart(verdict: Verdict) -> bool:
+        """Whether the process could not go on when it was half-way back; it has said why. The verdict was given before."""
+        exited = os.WIFEXITED(verdict.status) and os.WEXITSTATUS(verdict.status) == EX_SOFTWARE
+        return exited and native.ended_ns() > native.began_ns()
 
     def _begin_runner(self) -> NoReturn:
         """In the copy. If modules are due it takes the keeper's place once it has them: all further copies do, too."""

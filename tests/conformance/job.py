@@ -51,6 +51,7 @@ class Verdict:
     differences: list[Difference] = field(default_factory=list)
     polluted: list[Polluted] = field(default_factory=list)
     unstable: list[Difference] = field(default_factory=list)
+    modes: dict[str, int] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Return the report, differences first."""
@@ -77,6 +78,9 @@ class Comparison:
         self.verdict.exit_codes = [run.exit_code for run in references]
         self.verdict.tests = sum(len(run.cases) for run in references)
         subjects = self.session([self.tach] * len(self.job.steps))
+        for run in subjects:
+            for mode, count in run.modes.items():
+                self.verdict.modes[mode] = self.verdict.modes.get(mode, 0) + count
         if len(self.job.steps) == 1:
             references[0] = self._explained(references[0], subjects[0])
         found = self._compare_steps("", references, subjects)

@@ -84,12 +84,12 @@ def real_combinations(suites: list[Suite], pairs: Iterable[tuple[Python, str]]) 
 
 def run_all(combinations: list[Combination], settings: Settings, say: Say) -> int:
     """Run all combinations, print each in order as it ends, and the last line; return how many failed."""
-    say(f"{'suite':32} {'python':8} {'pytest':8} {'tests':>7} {'differences':>11} {'seconds':>8}")
+    say(f"{'suite':32} {'python':8} {'pytest':8} {'tests':>7} {'differences':>11} {'seconds':>8}  modes")
     failed = 0
     with ThreadPoolExecutor(settings.jobs) as pool:
         for combination, row in zip(combinations, pool.map(lambda c: _run_one(c, settings), combinations)):
             where = f"{combination.label:32} {combination.python.label:8} {combination.pytest:8}"
-            say(f"{where} {row.tests:>7} {row.differences:>11} {row.seconds:>8.1f}")
+            say(f"{where} {row.tests:>7} {row.differences:>11} {row.seconds:>8.1f}  {row.modes}")
             for line in row.lines[:SHOWN]:
                 say(f"    {line}")
             if len(row.lines) > SHOWN:
@@ -107,16 +107,19 @@ class _Row:
     differences: int
     lines: list[str]
     seconds: float
+    modes: str
 
 
 def _run_one(combination: Combination, settings: Settings) -> _Row:
     started = time.monotonic()
+    modes = ""
     try:
         verdict = combination.run(settings)
         tests, differences, lines = str(verdict.tests), len(verdict.differences), verdict.lines()
+        modes = ", ".join(f"{count} {mode}" for mode, count in sorted(verdict.modes.items()))
     except HarnessError as error:
         tests, differences, lines = "-", 1, [f"HARNESS {error}"]
-    return _Row(tests, differences, lines, time.monotonic() - started)
+    return _Row(tests, differences, lines, time.monotonic() - started, modes)
 
 
 def _all_requirements(cache: Path) -> list[str]:

@@ -50,6 +50,7 @@ class Run:
     junit: list[JunitCase] | None = None
     events: list[str] = field(default_factory=list)
     listed: list[str] | None = None
+    modes: dict[str, int] = field(default_factory=dict)  # tach's: how many tests ran in each
     output: str = ""
     problems: list[str] = field(default_factory=list)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,7 @@ def fill_from_json(result: Run, document: dict[str, Any]) -> None:
     result.counts = {name: int(summary.get(name, 0)) for name in COUNTED}
     result.counts.update({name: summary[name] for name in ("crashed", "timeout") if summary.get(name)})
     result.warnings = summary.get("warnings")
+    result.modes = dict(Counter(test["mode"] for test in document["tests"] if test.get("mode")))
     if document["exit_code"] != result.exit_code:
         result.problems.append(f"exit_code {document['exit_code']} in JSON, {result.exit_code} in fact")
 

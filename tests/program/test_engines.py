@@ -141,11 +141,39 @@ def test_the_death_of_the_image_costs_a_process_and_no_verdict(project: Project,
                 fields = status.read_text().split()
                 if fields[1] == "(tach-image)" and int(fields[3]) == os.getppid():
                     os.kill(int(fields[0]), signal.SIGKILL)
+                    while status.exists() and status.read_text().split()[2] != "Z":
+                        pass
         def test_after(): pass
         """,
     )
     report = project.json("--engine", engine, "-n", "1").expect(0, passed=3)
     assert report.test("::test_kills_it")["note"] == "the image of its memory is gone: its process is replaced"
+
+
+@pytest.mark.usefixtures("rewinds")
+def test_a_process_that_falls_apart_while_it_is_rewound_costs_no_verdict(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import os
+
+        def test_before(): pass
+        def test_replaces_it():
+            for number in map(int, os.listdir("/proc/self/fd")):
+                try:
+                    place = os.readlink(f"/proc/self/fd/{number}")
+                except OSError:
+                    continue
+                if place.endswith("/mem") and place not in (f"/proc/{os.getpid()}/mem", "/proc/self/mem"):
+                    other = os.memfd_create("other")
+                    os.ftruncate(other, 0x300000000000)  # nothing but what tells that the image is alive
+                    os.dup2(other, number)
+        def test_after(): pass
+        """,
+    )
+    report = project.json("-n", "1").expect(0, passed=3)
+    assert report.test("::test_replaces_it")["note"] == "its memory could not be restored: its process is replaced"
+    assert "tach: a worker could not be rewound and is replaced: the image of its memory is gone" in report.err
 
 
 @pytest.mark.usefixtures("rewinds")

@@ -119,6 +119,9 @@ def memory_is_protected():
     golden_map[1] = 1
     assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(256 * page), 1) == 0
 
+def memory_is_locked():
+    assert libc.mlock(ctypes.c_void_p(address + 100 * page), ctypes.c_size_t(4 * page)) == 0
+
 def code_is_patched():
     function = ctypes.cast(libc.sethostname, ctypes.c_void_p).value
     start = ctypes.c_void_p(function & ~(page - 1))
@@ -213,7 +216,7 @@ def test_case(case):
 def test_hard_cases(project: Project, under: str) -> None:
     wide = "\n@pytest.fixture(scope='module', autouse=True)\ndef wide(): return []\n" if under == "wide" else ""
     project.write("test_it.py").write_text(f"ROUNDS = {ROUNDS}\n{HARD_CASES}{wide}")
-    verified(project, 2 * 19 * ROUNDS, "-n", "2")
+    verified(project, 2 * 20 * ROUNDS, "-n", "2")
 
 
 NATIVE_CASES = """
