@@ -565,6 +565,7 @@ void Snapshot::drop() {
     Layer& top = layers_.back();
     // The layer's own regions first: what is only in them has no place below. The last change first: a page may have
     // been taken twice.
+    // NOLINTNEXTLINE(modernize-loop-convert): older clangs cannot compile the views of libstdc++
     for (auto change = top.undo.rbegin(); change != top.undo.rend(); ++change) {
         const Undo& undo = *change;
         Region& region = *region_at_or_after(undo.page);
