@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 2;
+inline constexpr std::uint16_t kMessageVersion = 3;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -86,8 +86,9 @@ enum class Kind : std::uint16_t {
                      // b: 1 if the run ended early, by kExit, t0: 1 if it goes on in a fresh process
     kRetired = 106,  // nothing is left to finalise, the process exits next
     kDifference = 107,  // item that was rewound; [what]: --verify-snapshots found something that is not as it was
-    kLive = 108,        // item: first item under the layer; [why]: the layer cannot be rewound, its tests run shared
-    kImported = 109,    // item; [pairs as in kLate]: modules that this item is not the first to import
+    kLive = 108,        // item; [why]: from this item on the tests of its process run shared
+    kImported = 109,  // item; [pairs as in kLate]: modules that this item is not the first to import; a module without
+                      // an origin is not worth remembering
 };
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };

@@ -8,9 +8,8 @@
 //     `head`, after its last byte was written. A producer that dies before that store loses this record,
 //     nothing else.
 //   - A full ring refuses (the caller waits or queues); nothing is overwritten or dropped.
-//   - Neither side makes a system call. Whether the other side sleeps and must be woken is a result of
-//   commit() and
-//     consume(); while it is awake the answer is no.
+//   - Neither side makes a system call. Whether the other side sleeps and must be woken is a result of commit(), or
+//     claim_reader(), and consume(); while it is awake the answer is no.
 //
 // Threat model
 //   The process at the other end runs tests, which can scribble over all of their memory, this ring included,

@@ -274,6 +274,13 @@ void Memory::learn_import(std::string_view module, std::string_view origin) {
     changed_ = true;
 }
 
+void Memory::forget_import(std::string_view module) {
+    const auto found = imports_.find(module);
+    if (found == imports_.end()) return;
+    imports_.erase(found);
+    changed_ = true;
+}
+
 namespace {
 
 std::string hex(XXH128_hash_t hash) {

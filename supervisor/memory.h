@@ -62,6 +62,7 @@ class Memory {
     // Module -> the file it is loaded from.
     [[nodiscard]] const std::map<std::string, std::string, std::less<>>& imports() const { return imports_; }
     void learn_import(std::string_view module, std::string_view origin);
+    void forget_import(std::string_view module);
 
   private:
     struct Duration {

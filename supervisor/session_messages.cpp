@@ -290,6 +290,7 @@ void Session::learn_imports(const Message& message) {
     if (!memory_) return;
     for (const std::string& pair : split(message.string(0), '\0')) {
         const std::vector<std::string> words = split(pair, '\n');
+        if (words.size() == 1) memory_->forget_import(words[0]);
         if (words.size() == 2) memory_->learn_import(words[0], words[1]);
     }
 }

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "zygote/allocators.h"
+#include "zygote/arenas.h"
 #include "zygote/rewinder.h"
 
 namespace tach::zygote {
@@ -90,7 +90,7 @@ PyObject* snapshot_open(PyObject*, PyObject* args) {
     const auto kind = engine_called(name);
     if (!kind) return PyUnicode_FromFormat("there is no engine %s", name);
     // With that engine each page of the kernel's zeros would have to come from the supervisor.
-    if (*kind != Rewinder::Engine::kMissing) arrange_allocators();
+    if (*kind != Rewinder::Engine::kMissing) arrange_arenas();
     auto created = Rewinder::create(*kind, oracle ? &oracle->note() : nullptr, supervisor_socket());
     if (!created) return PyUnicode_FromString(created.error().what.c_str());
     engine = *created;

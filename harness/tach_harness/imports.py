@@ -143,6 +143,7 @@ class Imports:
         before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(DEADLINE_S)
         clean = all(self._import(name, kept) for name in due)
+        self._give_up([name for name in due if kept[name][1] == HOPELESS])
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
         for name in environment:
@@ -152,11 +153,18 @@ class Imports:
     def gave_up(self) -> bool:
         """After the death of a process: whether it died of an import. It will not be tried again."""
         kept = self._load()
-        tried = [entry for entry in kept.values() if entry[1] == TRYING]
-        for entry in tried:
-            entry[1] = HOPELESS
+        tried = [name for name, entry in kept.items() if entry[1] == TRYING]
+        for name in tried:
+            kept[name][1] = HOPELESS
         self._save(kept)
+        self._give_up(tried)
         return bool(tried)
+
+    def _give_up(self, names: list[str]) -> None:
+        """In later runs, too."""
+        remembered = [name for name in names if name in self._remembered]
+        if remembered:
+            send(native.KIND_IMPORTED, 0, strings=(text("\0".join(remembered)),), with_next=True)
 
     def _import(self, name: str, kept: dict[str, list[Any]]) -> bool:
         """Import one module; False if the process is spoilt by it. What fails half-way has spoilt it."""

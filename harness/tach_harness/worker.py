@@ -244,10 +244,10 @@ class Worker:
             ):
                 length += 1
             chunk = indices[position : position + length]
-            plan = self.plan.items[index]
-            if plan.flags & native.ITEM_OWN_WORKER and plan.commits():
-                # It asks for a session fixture while it runs: that is finalised when this worker ends.
-                self._share_from(index)
+            late = next((i for i in chunk if self._sets_up_session_fixture(i)), None)
+            if late is not None:
+                # That is finalised when this worker ends.
+                self._share_from(index, late)
                 self.retire = True
             if self.shared:
                 self._run_shared(chunk, indices[position + length : position + length + 1])
@@ -259,12 +259,18 @@ class Worker:
             if self.spent and not self.retire:
                 return
 
-    def _share_from(self, index: int) -> None:
-        """The item is going to set up a wide fixture while it runs: nothing is rewound from here on."""
+    def _sets_up_session_fixture(self, index: int) -> bool:
+        """Whether the item is going to do so while it runs."""
+        plan = self.plan.items[index]
+        return bool(plan.flags & native.ITEM_OWN_WORKER) and plan.commits()
+
+    def _share_from(self, index: int, late: int) -> None:
+        """Nothing is rewound from `index` on: the item `late` is going to set up a wide fixture while it runs."""
+        if not self.shared:
+            names = ", ".join(self.plan.items[late].names_to_commit())
+            who = "it" if late == index else self.session.items[late].nodeid
+            send(native.KIND_LIVE, index, strings=(text(f"{who} asks for {names} while it runs"),))
         self.shared = True
-        names = ", ".join(self.plan.items[index].names_to_commit())
-        if names:
-            send(native.KIND_LIVE, index, strings=(text(f"it asks for {names} while it runs"),))
 
     def _row_from(self, indices: list[int]) -> list[int]:
         """The items at the front that can start from one and the same state."""
@@ -311,7 +317,7 @@ class Worker:
             if verdict.kept:
                 self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
             else:
-                self._judge_process(verdict)
+                self._judge_process(verdict, more=position + 1 < len(row))
             self._send_done(index, self.engine.mode, verdict, more=position + 1 < len(row))
             return 1
 
@@ -325,8 +331,9 @@ class Worker:
         if self.imports is not None:
             self.imports.mark()
 
-    def _judge_process(self, verdict: Verdict) -> None:
-        worn_out = self.engine.is_worn_out() or verdict.imports_due  # a fresh one has the modules
+    def _judge_process(self, verdict: Verdict, more: bool) -> None:
+        """`more`: tests follow that may want what is due to be imported; a fresh process would have it."""
+        worn_out = self.engine.is_worn_out() or (verdict.imports_due and more)
         self.spent = self.spent or bool(verdict.condemned) or worn_out
 
     def _detached_test(self, index: int) -> Verdict:
@@ -379,7 +386,7 @@ class Worker:
             self.spent = bool(self.engine.pop(Verdict(interrupted=self.interrupted))) or self.spent
             return len(chunk)
         due = self.imports is not None and self.imports.is_due()
-        self._judge_process(verdict._replace(imports_due=due))
+        self._judge_process(verdict._replace(imports_due=due), more=True)
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
@@ -476,7 +483,7 @@ class Worker:
         if self.shared:
             return False
         if plan.commits():
-            self._share_from(index)  # its own process would become the layer anyway: run it here
+            self._share_from(index, index)  # its own process would become the layer anyway: run it here
             return False
         if not plan.needs_fill(self.session._setupstate.stack):
             return False
@@ -587,7 +594,7 @@ class Worker:
         )
 
     def _send_done(self, index: int, mode: int, verdict: Verdict, more: bool = False) -> None:
-        """`more`: the next test begins at once, or the run is over."""
+        """`more`: the next test begins at once, or the run is over, but for fixtures that may take their time to end."""
         note, flags = b"", 0
         if verdict.condemned:
             note, flags = text(f"{verdict.condemned}: its process is replaced"), native.DONE_CONDEMNED

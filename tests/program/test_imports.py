@@ -65,6 +65,15 @@ def test_the_next_run_remembers_what_is_worth_keeping(project: Project, installe
     assert len(project.log()) == 3
 
 
+def test_nothing_is_imported_for_nobody(project: Project, installed: Path) -> None:
+    (installed / "helper.py").write_text(COUNTED + "def use(): pass\n")
+    project.write("test_it.py", SUITE)
+    run(project, 12)
+    (project / "log").unlink()
+    project.json("-n", "1", "--strict-isolation", "test_it.py::test_it[3]").expect(0, passed=1)
+    assert len(project.log()) == 1
+
+
 def test_what_one_test_imports_is_left_to_it(project: Project, installed: Path) -> None:
     (installed / "helper.py").write_text(COUNTED)
     project.write("test_it.py", "def test_a():\n    import helper\ndef test_b(): pass\ndef test_c(): pass\n")

@@ -58,6 +58,39 @@ def test_what_another_test_needs_anyway_is_there_before(project: Project) -> Non
     assert project.log() == ["set up", "finalised"]
 
 
+def test_one_that_is_there_before_and_one_that_is_not(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import os, pytest
+
+        @pytest.fixture(scope="session")
+        def first():
+            yield 1
+
+        @pytest.fixture(scope="session")
+        def second():
+            os.mkdir("made")
+            yield 2
+            os.rmdir("made")
+            with open("log", "a") as file: file.write("finalised\\n")
+        """,
+    )
+    project.write(
+        "test_b.py",
+        """
+        def test_first(request): assert request.getfixturevalue("first") == 1
+        def test_second(request): assert request.getfixturevalue("second") == 2
+        def test_needs(first): pass
+        """,
+    )
+    project.write("test_c.py", 'def test_second(request): assert request.getfixturevalue("second") == 2\n')
+    for _ in range(2):
+        project.tach("-n", "2").expect(0, passed=4)
+        assert project.log() == ["finalised"]
+        (project / "log").unlink()
+
+
 def test_across_modules(project: Project) -> None:
     project.write(
         "conftest.py",

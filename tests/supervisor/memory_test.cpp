@@ -67,6 +67,8 @@ TEST_CASE("what was learned is known in the next run") {
     memory.learn_import("old", (project.root() / "gone.py").string());
     memory.learn_import("moved", (project.root() / "gone.py").string());
     memory.learn_import("moved", (project.root() / "b.py").string());
+    memory.learn_import("hopeless", (project.root() / "b.py").string());
+    memory.forget_import("hopeless");
     memory.save();
 
     const Memory again = Memory::load(project.root());

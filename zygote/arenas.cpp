@@ -1,14 +1,13 @@
-#include "zygote/allocators.h"
+#include "zygote/arenas.h"
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030a0000
 #include <Python.h>
-#include <malloc.h>
 #include <sys/mman.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
-#include <cstdlib>
 
 #include "base/address_range.h"
 
@@ -28,14 +27,29 @@ void PyObject_SetArenaAllocator(PyObjectArenaAllocator* allocator);
 namespace tach::zygote {
 namespace {
 
-// Both are guesses: more than nearly every test needs beyond what its modules have left free, and nothing to speak of
-// in address space. Untouched memory costs neither pages nor time.
+// A guess: more than nearly every test needs beyond what its modules have left free, and nothing to speak of in address
+// space. Untouched memory costs neither pages nor time.
 constexpr std::size_t kReservedBytes = std::size_t{64} << 20;
-constexpr std::size_t kHeapAhead = std::size_t{16} << 20;
-// Beyond that, fresh zeros of the kernel are cheaper than clearing and dropping what the heap has.
-constexpr int kMapThreshold = 4 << 20;
 
-// Arenas of 1 MiB, or of 256 KiB where CPython was built without its radix tree (obmalloc.c, ARENA_SIZE).
+// Arenas have 1 MiB, or 256 KiB where CPython was built without its radix tree (obmalloc.c, ARENA_SIZE). From 3.11 on
+// smaller pieces, for Python's own stack, are asked for in the same way: those are left to the usual allocator.
+constexpr std::size_t kSmallestArena = std::size_t{256} << 10;
+
+// Subinterpreters with a GIL of their own (3.12) may ask at the same time.
+class Turn {
+  public:
+    explicit Turn(std::atomic_flag& taken) : taken_(taken) {
+        while (taken_.test_and_set(std::memory_order_acquire)) {
+        }
+    }
+    ~Turn() { taken_.clear(std::memory_order_release); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+  private:
+    std::atomic_flag& taken_;
+};
+
 class Arenas {
   public:
     void install() {
@@ -55,56 +69,54 @@ class Arenas {
     static void free(void* self, void* arena, size_t size) { static_cast<Arenas*>(self)->give_back(arena, size); }
 
     void* take(std::size_t size) {
-        if (!is_usual(size)) return usual_.alloc(usual_.context, size);
+        void* const arena = is_arena(size) ? take_kept_or_reserved(size) : nullptr;
+        return arena != nullptr ? arena : usual_.alloc(usual_.context, size);
+    }
+
+    void* take_kept_or_reserved(std::size_t size) {
+        const Turn turn(taken_);
         if (kept_ > 0) return free_.at(--kept_);
         const base::Address arena = (next_ + size - 1) / size * size;
-        if (arena + size > end_) return usual_.alloc(usual_.context, size);
+        if (arena + size > end_) return nullptr;
         next_ = arena + size;
         return base::pointer_to(arena);
     }
 
-    // Contents are unspecified, for fresh arenas as well as for used ones: pymalloc sets up its pools itself.
     void give_back(void* arena, std::size_t size) {
-        if (is_usual(size) && kept_ < free_.size()) {
-            free_.at(kept_++) = arena;
-        } else {
-            usual_.free(usual_.context, arena, size);
-        }
+        if (!is_arena(size) || !keep(arena, size)) usual_.free(usual_.context, arena, size);
     }
 
-    // An interpreter's arenas are all of one size.
-    bool is_usual(std::size_t size) {
-        if (size_ == 0) size_ = size;
-        return size == size_;
+    bool keep(void* arena, std::size_t size) {
+        // It may be locked (mlock(2)) and stay as it is: pymalloc sets up its pools itself, whatever is in them.
+        ::madvise(arena, size, MADV_DONTNEED);
+        const Turn turn(taken_);
+        if (kept_ == free_.size()) return false;
+        free_.at(kept_++) = arena;
+        return true;
+    }
+
+    // All arenas of a CPython are of one size.
+    bool is_arena(std::size_t size) {
+        std::size_t known = 0;
+        return size >= kSmallestArena && (size_.compare_exchange_strong(known, size) || known == size);
     }
 
     PyObjectArenaAllocator usual_{};
-    std::size_t size_ = 0;
+    std::atomic<std::size_t> size_{0};
+    std::atomic_flag taken_;
     base::Address next_ = 0;
     base::Address end_ = 0;
-    std::array<void*, 256> free_{};  // room for all of the range, in either size
+    std::array<void*, 256> free_{};  // at either size there is room for all of the range
     std::size_t kept_ = 0;
 };
 
 // A rewind restores it like everything else of the process.
 Arenas arenas;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
-void arrange_heap() {
-    // Each of these ends glibc's own adapting of the thresholds (mallopt(3)).
-    ::mallopt(M_ARENA_MAX, 1);
-    ::mallopt(M_TRIM_THRESHOLD, -1);
-    ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(2 * kHeapAhead));
-    void* volatile ahead =
-        std::malloc(kHeapAhead);  // NOLINT(cppcoreguidelines-no-malloc): it is what is being arranged
-    std::free(ahead);             // NOLINT(cppcoreguidelines-no-malloc); volatile, or the compiler leaves out both
-    ::mallopt(M_MMAP_THRESHOLD, kMapThreshold);
-}
-
 }  // namespace
 
-void arrange_allocators() {
+void arrange_arenas() {
     arenas.install();
-    arrange_heap();
 }
 
 }  // namespace tach::zygote
