@@ -107,13 +107,8 @@ def available_runners(python: str, tach: str | None, workers: int) -> list[Runne
 
 def clean_environment() -> dict[str, str]:
     """The user's settings for pytest, and the harness that runs this program, must not change what is measured."""
-    mine = (
-        "PYTEST_",
-        "PYTHON",
-        "TACH_",
-        "COV_",
-        "COVERAGE_",
-    )  # PYTHONDONTWRITEBYTECODE would make every run a cold one
+    # PYTHONDONTWRITEBYTECODE would make every run a cold one.
+    mine = ("PYTEST_", "PYTHON", "TACH_", "COV_", "COVERAGE_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     return env | {"NO_COLOR": "1", "COLUMNS": "100", "PYTHONHASHSEED": "0"}
 

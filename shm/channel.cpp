@@ -116,8 +116,12 @@ base::Result<bool> Channel::push_chunk(Source& source, bool first, Wake wake) {
     source.take((*slot)->first);
     source.take((*slot)->second);
     wanted_room_ = 0;
-    out_.publish((first ? kFirstChunk : 0) | (source.left() == 0 ? kLastChunk : 0));
-    if (wake == Wake::kNow) wake_if_asleep();
+    const std::uint32_t tag = (first ? kFirstChunk : 0) | (source.left() == 0 ? kLastChunk : 0);
+    if (wake == Wake::kWithNext) {
+        out_.publish(tag);
+    } else if (out_.commit(tag)) {
+        wake_peer();
+    }
     return true;
 }
 

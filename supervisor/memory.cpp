@@ -25,7 +25,7 @@ constexpr int kVersion = 1;
 // failing tests.
 constexpr std::size_t kMaxDurations = 200'000;
 constexpr std::size_t kMaxOpinions = 20'000;
-constexpr std::size_t kMaxImports = 5'000;  // a guess: pandas, scipy and matplotlib together have 2,500
+constexpr std::size_t kMaxImports = 5'000;  // a guess
 
 // No file that was written under these bounds is larger (a guess, by an order of magnitude); do not read what
 // is.

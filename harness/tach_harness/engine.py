@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable
 
 # By name, as in the other modules of a test's process: what a test does to the module `os` must not reach us.
-from os import _exit, getpid, waitpid
+from os import EX_SOFTWARE, _exit, getpid, waitpid
 from typing import NamedTuple, NoReturn, Protocol
 
 from .link import native, send, tell_user, text
@@ -86,7 +86,7 @@ def die_of_exception() -> NoReturn:
         if native.is_producer():
             send(native.KIND_PROBLEM, strings=(text(traceback.format_exc()),))
     finally:  # a test's signal handler may raise here, too
-        _exit(70)  # EX_SOFTWARE of sysexits.h
+        _exit(EX_SOFTWARE)
 
 
 class ForkEngine:
@@ -199,7 +199,7 @@ class ExitCallbacks:
         if self._then is not None:
             self._then()
             tell_user("an exit callback of a test left what cannot be rewound")
-            _exit(70)
+            _exit(EX_SOFTWARE)
 
     def close(self) -> None:
         if self._is_registered:

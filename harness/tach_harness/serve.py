@@ -7,7 +7,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
-from os import _exit
+from os import EX_SOFTWARE, _exit
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -121,7 +121,7 @@ class Server:
             role(message)
         except BaseException:
             send(native.KIND_PROBLEM, a=3, strings=(text(traceback.format_exc()),))
-        _exit(70)
+        _exit(EX_SOFTWARE)
 
     def _be_worker(self, message: Message) -> NoReturn:
         number, count, attempt = message.a, message.item, message.b

@@ -9,7 +9,7 @@ import signal
 import struct
 import traceback
 from contextlib import suppress
-from os import _exit
+from os import EX_SOFTWARE, _exit
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from .session import TachPlugin
 
 EXIT_INTERRUPT, EXIT_PYTEST, EXIT_INTERNAL = 1, 2, 3
-
-# How a process ends that is neither what it was nor what it is; see zygote/rewinder.cpp.
-EX_SOFTWARE = 70
 
 
 class SectionMerger:
@@ -172,7 +169,10 @@ class Worker:
 
     @staticmethod
     def _fell_apart(verdict: Verdict) -> bool:
-        """Whether the process could not go on when it was half-way back; it has said why. The verdict was given before."""
+        """Whether the process could not go on when it was half-way back (fall_apart in zygote/rewinder.cpp).
+
+        It has said why itself, and its test's verdict had been given by then.
+        """
         exited = os.WIFEXITED(verdict.status) and os.WEXITSTATUS(verdict.status) == EX_SOFTWARE
         return exited and native.ended_ns() > native.began_ns()
 
@@ -588,13 +588,12 @@ class Worker:
             send(native.KIND_LIVE, index, strings=(text(f"it set up {', '.join(late)} while it ran"),))
         duration = native.monotonic_ns() - started
         strings = (pickle.dumps(extras), text(note), text("\n".join(late)))
-        # Held: another one follows when the process is back.
-        send(
-            native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings, with_next=flags == native.DONE_HELD
-        )
+        # Held: another one follows when the process is back. What may end the run or the rewinding is told at once.
+        held = flags & (native.DONE_HELD | native.DONE_KEPT | native.DONE_SHOULD_STOP) == native.DONE_HELD
+        send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings, with_next=held)
 
     def _send_done(self, index: int, mode: int, verdict: Verdict, more: bool = False) -> None:
-        """`more`: the next test begins at once, or the run is over, but for fixtures that may take their time to end."""
+        """`more`: another message follows, at the latest when the run is over."""
         note, flags = b"", 0
         if verdict.condemned:
             note, flags = text(f"{verdict.condemned}: its process is replaced"), native.DONE_CONDEMNED

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +52,7 @@ class Verdict:
     differences: list[Difference] = field(default_factory=list)
     polluted: list[Polluted] = field(default_factory=list)
     unstable: list[Difference] = field(default_factory=list)
-    modes: dict[str, int] = field(default_factory=dict)
+    modes: Counter[str] = field(default_factory=Counter)
 
     def lines(self) -> list[str]:
         """Return the report, differences first."""
@@ -79,8 +80,7 @@ class Comparison:
         self.verdict.tests = sum(len(run.cases) for run in references)
         subjects = self.session([self.tach] * len(self.job.steps))
         for run in subjects:
-            for mode, count in run.modes.items():
-                self.verdict.modes[mode] = self.verdict.modes.get(mode, 0) + count
+            self.verdict.modes.update(run.modes)
         if len(self.job.steps) == 1:
             references[0] = self._explained(references[0], subjects[0])
         found = self._compare_steps("", references, subjects)
