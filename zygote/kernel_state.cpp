@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <linux/capability.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 #include <charconv>
 #include <cstring>
 #include <ctime>
+#include <string_view>
 
 #include "zygote/descriptors.h"
 #include "zygote/guard.h"
@@ -94,6 +96,9 @@ base::Result<KernelState::Probes> KernelState::Probes::open() {
         auto high = fd.duplicate(kLowestOwnDescriptor);
         *place = high ? *std::move(high) : std::move(fd);
     }
+    probes.status.reset(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+    if (!probes.status.valid()) return base::fail(base::errno_error("/proc/self/status"));
+    if (auto high = probes.status.duplicate(kLowestOwnDescriptor)) probes.status = *std::move(high);
     const base::UniqueFd timers(::open("/proc/self/timers", O_RDONLY | O_CLOEXEC));
     if (timers.valid()) {
         if (auto high = timers.duplicate(kLowestOwnDescriptor)) probes.timers = *std::move(high);
@@ -174,7 +179,7 @@ Refusal KernelState::record_descriptors() {
     return {};
 }
 
-void KernelState::read(Settings& settings) {
+void KernelState::read(Settings& settings) const {
     for (int signal = 1; signal <= kSignals; ++signal) {
         query_disposition(signal, &settings.dispositions[static_cast<std::size_t>(signal - 1)]);
     }
@@ -203,6 +208,22 @@ void KernelState::read(Settings& settings) {
     settings.group = ::getpgrp();
     settings.nice = ::syscall(SYS_getpriority, PRIO_PROCESS, 0);
     ::syscall(SYS_sched_getaffinity, 0, sizeof settings.affinity, settings.affinity.data());
+    settings.locked_kib = read_locked_memory();
+}
+
+// "VmLck:        0 kB" is among the first lines, see proc_pid_status(5).
+std::int64_t KernelState::read_locked_memory() const {
+    static constexpr std::string_view kName = "VmLck:";
+    std::array<char, 1024> buffer{};
+    const ssize_t got = ::pread(probes_->status.get(), buffer.data(), buffer.size(), 0);
+    if (got <= 0) return -1;
+    const std::string_view text(buffer.data(), static_cast<std::size_t>(got));
+    const std::size_t line = text.find(kName);
+    if (line == std::string_view::npos) return -1;
+    const std::size_t digits = text.find_first_not_of(" \t", line + kName.size());
+    std::int64_t value = -1;
+    if (digits != std::string_view::npos) std::from_chars(&text[digits], text.data() + text.size(), value);
+    return value;
 }
 
 // --- check ----------------------------------------------------------------------------------------------------------
@@ -283,6 +304,9 @@ Refusal KernelState::check_settings() const {
         }
     }
     if (now.nice < settings_.nice && !has_capability(CAP_SYS_NICE)) return refuse("it raised the nice value");
+    if (now.locked_kib != settings_.locked_kib && settings_.locked_kib != 0) {
+        return refuse("it locked or unlocked memory where other memory is locked");
+    }
     return {};
 }
 
@@ -361,6 +385,10 @@ Refusal KernelState::restore_settings() {
     if (now.nice != settings_.nice) ::setpriority(PRIO_PROCESS, 0, static_cast<int>(20 - settings_.nice));
     if (now.affinity != settings_.affinity) {
         ::syscall(SYS_sched_setaffinity, 0, sizeof settings_.affinity, settings_.affinity.data());
+    }
+    // Locked memory is not dropped (EINVAL), neither by a later test nor by the snapshot.
+    if (now.locked_kib != settings_.locked_kib && ::munlockall() != 0) {
+        return refuse("memory cannot be unlocked", 0, errno);
     }
     return {};
 }

@@ -6,10 +6,9 @@
 //   put back   descriptors (leaked ones closed, closed or replaced ones from duplicates) with their flags, offsets of
 //              files that are open for reading only, offsets and sizes of pytest's capture files, signal dispositions,
 //              alternate stack, interval timers, POSIX timers that are new, working directory, umask, resource limits,
-//              process group, nice value, affinity; pending signals are drained; ended children are reaped (by check()
-//              already)
-//   refused    threads, running children, credentials, session, no_new_privs, seccomp, and what could
-//              not be put back
+//              process group, nice value, affinity, locks of memory where there were none (mlock(2)); pending signals
+//              are drained; ended children are reaped (by check() already)
+//   refused    threads, running children, credentials, session, no_new_privs, seccomp, and what could not be put back
 //
 // Not looked at: file locks, namespaces, System V objects; only native code or privileged calls can reach most of them.
 // Allocates in the given resource in record() only. About 150 system calls; a single thread, with all signals blocked.
@@ -37,6 +36,7 @@ class KernelState {
     struct Probes {
         base::UniqueFd tasks;        // /proc/self/task, O_PATH
         base::UniqueFd descriptors;  // /proc/self/fd, O_PATH
+        base::UniqueFd status;       // /proc/self/status
         base::UniqueFd timers;       // /proc/self/timers; invalid where the kernel has none
         [[nodiscard]] static base::Result<Probes> open();
     };
@@ -79,6 +79,7 @@ class KernelState {
         pid_t group = 0;
         long nice = 0;  // NOLINT(google-runtime-int): as the system call has it
         std::array<std::uint64_t, kAffinityWords> affinity{};
+        std::int64_t locked_kib = 0;  // memory that must not be swapped out, see mlock(2); -1: unknown
     };
 
     struct Descriptor {
@@ -95,7 +96,7 @@ class KernelState {
 
     using TimerIds = std::array<int, 16>;  // -1: none; nobody has more
 
-    static void read(Settings& settings);
+    void read(Settings& settings) const;
     void read_timers(TimerIds& ids) const;
     [[nodiscard]] Refusal check_timers();
     [[nodiscard]] Refusal record_descriptors();
@@ -109,6 +110,7 @@ class KernelState {
     void close_others() const;
     [[nodiscard]] std::int64_t count_descriptors() const;
     [[nodiscard]] std::int64_t count_threads() const;
+    [[nodiscard]] std::int64_t read_locked_memory() const;
 
     const Probes* probes_;
     Settings settings_;

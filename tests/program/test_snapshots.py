@@ -76,6 +76,7 @@ def look():
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     assert os.getcwd() == os.path.dirname(__file__) and "ODD" not in os.environ and gc.isenabled()
     assert variable.get() == 0
+    assert "VmLck:\\t       0 kB" in pathlib.Path("/proc/self/status").read_text()
     assert "json" in sys.modules and callable(open) and sys.gettrace() is None and decimal.getcontext().prec == context
     assert not any(type(handler) is logging.StreamHandler for handler in logging.getLogger().handlers)
 
