@@ -187,10 +187,11 @@ struct Facts {
     bool has_exports = false;   // there is an __all__
     bool exports_known = true;
     bool plugins_known = true;
-    bool marks_known = true;    // false: pytestmark is computed
-    bool may_skip = false;      // pytest.skip or importorskip at import
-    bool is_complete = true;    // false: not read to its end, or not by Python's grammar, see diagnostics
-    bool has_doctests = false;  // ">>>" somewhere in it
+    bool marks_known = true;        // false: pytestmark is computed
+    bool may_skip = false;          // pytest.skip or importorskip at import
+    bool is_complete = true;        // false: not read to its end, or not by Python's grammar, see diagnostics
+    bool imports_computed = false;  // importlib.import_module of what is no literal
+    bool has_doctests = false;      // ">>>" somewhere in it
 };
 
 }  // namespace tach::analyzer

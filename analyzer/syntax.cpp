@@ -65,10 +65,12 @@ const Vocabulary& vocabulary() {
 }  // namespace
 
 Kind Node::kind() const {
+    if (is_null()) return Kind::kOther;
     return vocabulary().kind(ts_node_symbol(raw_));  // ERROR is the largest number there is
 }
 
 Position Node::at() const {
+    if (is_null()) return {};
     const TSPoint point = ts_node_start_point(raw_);
     return {point.row + 1, point.column + 1};
 }
@@ -80,6 +82,7 @@ std::uint32_t Node::last_line() const {
 }
 
 Node Node::field(Field wanted) const {
+    if (is_null()) return {};
     return Node(ts_node_child_by_field_id(raw_, vocabulary().field(wanted)));
 }
 

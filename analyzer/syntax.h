@@ -17,108 +17,47 @@
 namespace tach::analyzer {
 
 // Kinds of nodes by the names that the grammar gives them; only those that are asked about.
-#define TACH_SYNTAX_KINDS(X)                                                                                                        \
-    X(kAliasedImport, "aliased_import")                                                                                             \
-    X(kArgumentList, "argument_list") X(kAsPattern, "as_pattern") X(kAssertStatement, "assert_statement") X(                        \
-        kAssignment, "assignment") X(kAttribute, "attribute") X(kAugmentedAssignment,                                               \
-                                                                "augmented_assignment") X(kAwait, "await")                          \
-        X(kBinaryOperator, "binary_operator") X(kBlock, "block") X(kBooleanOperator, "boolean_operator") X(                         \
-            kCall, "call") X(kCaseClause, "case_clause") X(kClassDefinition, "class_definition") X(kComment,                        \
-                                                                                                   "comment")                       \
-            X(kComparisonOperator, "comparison_operator") X(kConcatenatedString, "concatenated_string") X(                          \
-                kConditionalExpression, "conditional_expression") X(kDecoratedDefinition, "decorated_definition")                   \
-                X(kDecorator, "decorator") X(kDefaultParameter, "default_parameter") X(                                             \
-                    kDeleteStatement, "delete_statement") X(kDictionary, "dictionary") X(kDictionaryComprehension,                  \
-                                                                                         "dictionary_comprehension")                \
-                    X(kDictionarySplat, "dictionary_splat") X(kDictionarySplatPattern, "dictionary_splat_pattern") X(               \
-                        kDottedName, "dotted_name") X(kElifClause, "elif_clause") X(kEllipsis, "ellipsis")                          \
-                        X(kElseClause, "else_clause") X(kEscapeSequence, "escape_sequence") X(                                      \
-                            kExceptClause, "except_clause") X(kExceptGroupClause, "except_group_clause")                            \
-                            X(kExpressionList, "expression_list") X(kExpressionStatement, "expression_statement") X(                \
-                                kFalse,                                                                                             \
-                                "false") X(kFinallyClause,                                                                          \
-                                           "finally_clause") X(kFloat,                                                              \
-                                                               "float") X(kForInClause, "for_in_clause")                            \
-                                X(kForStatement, "for_statement") X(kFunctionDefinition, "function_definition") X(                  \
-                                    kFutureImportStatement,                                                                         \
-                                    "future_import_statement") X(kGeneratorExpression,                                              \
-                                                                 "generator_expression") X(kGlobalStatement,                        \
-                                                                                           "global_statement")                      \
-                                    X(kIdentifier, "identifier") X(kIfClause, "if_clause") X(                                       \
-                                        kIfStatement,                                                                               \
-                                        "if_statement") X(kImportFromStatement, "import_from_statement")                            \
-                                        X(kImportPrefix, "import_prefix") X(kImportStatement, "import_statement") X(                \
-                                            kInteger,                                                                               \
-                                            "integer") X(kInterpolation,                                                            \
-                                                         "interpolation") X(kKeywordArgument, "keyword_argument")                   \
-                                            X(kKeywordSeparator, "keyword_separator") X(kLambda, "lambda") X(                       \
-                                                kList, "list") X(kListComprehension,                                                \
-                                                                 "list_comprehension") X(kListPattern, "list_pattern")              \
-                                                X(kListSplat,                                                                       \
-                                                  "list_splat") X(kListSplatPattern, "list_splat_pattern")                          \
-                                                    X(kMatchStatement, "match_statement") X(                                        \
-                                                        kModule, "module") X(kNamedExpression, "named_expression")                  \
-                                                        X(kNone, "none") X(kNotOperator, "not_operator") X(                         \
-                                                            kPair, "pair") X(kParameters, "parameters")                             \
-                                                            X(kParenthesizedExpression, "parenthesized_expression") X(              \
-                                                                kPassStatement,                                                     \
-                                                                "pass_statement") X(kPatternList, "pattern_list")                   \
-                                                                X(kPositionalSeparator, "positional_separator") X(                  \
-                                                                    kRaiseStatement, "raise_statement")                             \
-                                                                    X(kRelativeImport, "relative_import") X(                        \
-                                                                        kReturnStatement,                                           \
-                                                                        "return_statement") X(kSet, "set")                          \
-                                                                        X(kSetComprehension, "set_comprehension") X(                \
-                                                                            kSlice, "slice") X(kString, "string")                   \
-                                                                            X(kStringContent, "string_content") X(                  \
-                                                                                kStringEnd,                                         \
-                                                                                "string_end") X(kStringStart,                       \
-                                                                                                "string_start")                     \
-                                                                                X(kSubscript, "subscript") X(                       \
-                                                                                    kTrue, "true") X(kTryStatement,                 \
-                                                                                                     "try_statement")               \
-                                                                                    X(kTuple, "tuple") X(                           \
-                                                                                        kTuplePattern,                              \
-                                                                                        "tuple_pattern")                            \
-                                                                                        X(kType, "type") X(                         \
-                                                                                            kTypeAliasStatement,                    \
-                                                                                            "type_alias_statement")                 \
-                                                                                            X(kTypedDefaultParameter,               \
-                                                                                              "typed_default_"                      \
-                                                                                              "parameter")                          \
-                                                                                                X(kTypedParameter,                  \
-                                                                                                  "typed_parameter")                \
-                                                                                                    X(kUnaryOperator,               \
-                                                                                                      "unary_"                      \
-                                                                                                      "operator")                   \
-                                                                                                        X(                          \
-                                                                                                            kWhileStatement,        \
-                                                                                                            "while_"                \
-                                                                                                            "statemen"              \
-                                                                                                            "t") X(kWildcardImport, \
-                                                                                                                   "w"              \
-                                                                                                                   "i"              \
-                                                                                                                   "l"              \
-                                                                                                                   "d"              \
-                                                                                                                   "c"              \
-                                                                                                                   "a"              \
-                                                                                                                   "r"              \
-                                                                                                                   "d"              \
-                                                                                                                   "_"              \
-                                                                                                                   "i"              \
-                                                                                                                   "m"              \
-                                                                                                                   "p"              \
-                                                                                                                   "o"              \
-                                                                                                                   "r"              \
-                                                                                                                   "t")             \
-                                                                                                            X(kWithStatement,       \
-                                                                                                              "with_"               \
-                                                                                                              "statem"              \
-                                                                                                              "ent")                \
-                                                                                                                X(kYield,           \
-                                                                                                                  "yi"              \
-                                                                                                                  "el"              \
-                                                                                                                  "d")
+// clang-format off
+#define TACH_SYNTAX_KINDS(X) \
+    X(kAliasedImport, "aliased_import") X(kArgumentList, "argument_list") X(kAsPattern, "as_pattern") \
+    X(kAssertStatement, "assert_statement") X(kAssignment, "assignment") X(kAttribute, "attribute") \
+    X(kAugmentedAssignment, "augmented_assignment") X(kAwait, "await") X(kBinaryOperator, "binary_operator") \
+    X(kBlock, "block") X(kBooleanOperator, "boolean_operator") X(kBreakStatement, "break_statement") \
+    X(kCall, "call") X(kCaseClause, "case_clause") X(kClassDefinition, "class_definition") X(kComment, "comment") \
+    X(kComparisonOperator, "comparison_operator") X(kConcatenatedString, "concatenated_string") \
+    X(kConditionalExpression, "conditional_expression") X(kContinueStatement, "continue_statement") \
+    X(kDecoratedDefinition, "decorated_definition") X(kDecorator, "decorator") \
+    X(kDefaultParameter, "default_parameter") X(kDeleteStatement, "delete_statement") X(kDictionary, "dictionary") \
+    X(kDictionaryComprehension, "dictionary_comprehension") X(kDictionarySplat, "dictionary_splat") \
+    X(kDictionarySplatPattern, "dictionary_splat_pattern") X(kDottedName, "dotted_name") \
+    X(kElifClause, "elif_clause") X(kEllipsis, "ellipsis") X(kElseClause, "else_clause") \
+    X(kEscapeSequence, "escape_sequence") X(kExceptClause, "except_clause") \
+    X(kExceptGroupClause, "except_group_clause") X(kExecStatement, "exec_statement") \
+    X(kExpressionList, "expression_list") X(kExpressionStatement, "expression_statement") X(kFalse, "false") \
+    X(kFinallyClause, "finally_clause") X(kFloat, "float") X(kForInClause, "for_in_clause") \
+    X(kForStatement, "for_statement") X(kFunctionDefinition, "function_definition") \
+    X(kFutureImportStatement, "future_import_statement") X(kGeneratorExpression, "generator_expression") \
+    X(kGlobalStatement, "global_statement") X(kIdentifier, "identifier") X(kIfClause, "if_clause") \
+    X(kIfStatement, "if_statement") X(kImportFromStatement, "import_from_statement") \
+    X(kImportPrefix, "import_prefix") X(kImportStatement, "import_statement") X(kInteger, "integer") \
+    X(kInterpolation, "interpolation") X(kKeywordArgument, "keyword_argument") \
+    X(kKeywordSeparator, "keyword_separator") X(kLambda, "lambda") X(kList, "list") \
+    X(kListComprehension, "list_comprehension") X(kListPattern, "list_pattern") X(kListSplat, "list_splat") \
+    X(kListSplatPattern, "list_splat_pattern") X(kMatchStatement, "match_statement") X(kModule, "module") \
+    X(kNamedExpression, "named_expression") X(kNone, "none") X(kNotOperator, "not_operator") X(kPair, "pair") \
+    X(kParameters, "parameters") X(kParenthesizedExpression, "parenthesized_expression") \
+    X(kPassStatement, "pass_statement") X(kPatternList, "pattern_list") \
+    X(kPositionalSeparator, "positional_separator") X(kPrintStatement, "print_statement") \
+    X(kRaiseStatement, "raise_statement") X(kRelativeImport, "relative_import") \
+    X(kReturnStatement, "return_statement") X(kSet, "set") X(kSetComprehension, "set_comprehension") \
+    X(kSlice, "slice") X(kString, "string") X(kStringContent, "string_content") X(kStringEnd, "string_end") \
+    X(kStringStart, "string_start") X(kSubscript, "subscript") X(kTrue, "true") X(kTryStatement, "try_statement") \
+    X(kTuple, "tuple") X(kTuplePattern, "tuple_pattern") X(kType, "type") \
+    X(kTypeAliasStatement, "type_alias_statement") X(kTypedDefaultParameter, "typed_default_parameter") \
+    X(kTypedParameter, "typed_parameter") X(kUnaryOperator, "unary_operator") \
+    X(kWhileStatement, "while_statement") X(kWildcardImport, "wildcard_import") \
+    X(kWithStatement, "with_statement") X(kYield, "yield")
+// clang-format on
 
 enum class Kind : std::uint8_t {
     kOther,
@@ -129,14 +68,15 @@ enum class Kind : std::uint8_t {
 };
 
 // Fields of nodes, likewise.
-#define TACH_SYNTAX_FIELDS(X)                                                                                         \
-    X(kAlias, "alias")                                                                                                \
-    X(kAlternative, "alternative") X(kArgument, "argument") X(kArguments, "arguments") X(kAttribute, "attribute")     \
-        X(kBody, "body") X(kCondition, "condition") X(kConsequence, "consequence") X(kDefinition, "definition")       \
-            X(kFunction, "function") X(kKey, "key") X(kLeft, "left") X(kModuleName, "module_name") X(kName, "name")   \
-                X(kObject, "object") X(kOperator, "operator") X(kOperators, "operators") X(kParameters, "parameters") \
-                    X(kReturnType, "return_type") X(kRight, "right") X(kSubscript, "subscript")                       \
-                        X(kSuperclasses, "superclasses") X(kType, "type") X(kValue, "value")
+// clang-format off
+#define TACH_SYNTAX_FIELDS(X) \
+    X(kAlias, "alias") X(kAlternative, "alternative") X(kArgument, "argument") X(kArguments, "arguments") \
+    X(kAttribute, "attribute") X(kBody, "body") X(kCondition, "condition") X(kConsequence, "consequence") \
+    X(kDefinition, "definition") X(kFunction, "function") X(kKey, "key") X(kLeft, "left") \
+    X(kModuleName, "module_name") X(kName, "name") X(kObject, "object") X(kOperator, "operator") \
+    X(kOperators, "operators") X(kParameters, "parameters") X(kReturnType, "return_type") X(kRight, "right") \
+    X(kSubscript, "subscript") X(kSuperclasses, "superclasses") X(kType, "type") X(kValue, "value")
+// clang-format on
 
 enum class Field : std::uint8_t {
 #define TACH_FIELD(field, name) field,
@@ -144,6 +84,7 @@ enum class Field : std::uint8_t {
 #undef TACH_FIELD
 };
 
+// May be null, which has no kind, no children and an empty text.
 class Node {
   public:
     Node() = default;
@@ -154,17 +95,19 @@ class Node {
     [[nodiscard]] bool is(Kind wanted) const { return kind() == wanted; }
     [[nodiscard]] bool is_named() const { return ts_node_is_named(raw_); }
     [[nodiscard]] bool is_missing() const { return ts_node_is_missing(raw_); }  // made up by the parser
-    [[nodiscard]] bool has_error() const { return ts_node_has_error(raw_); }
-    [[nodiscard]] std::uint32_t begin() const { return ts_node_start_byte(raw_); }
-    [[nodiscard]] std::uint32_t end() const { return ts_node_end_byte(raw_); }
+    [[nodiscard]] bool has_error() const { return !is_null() && ts_node_has_error(raw_); }
+    [[nodiscard]] std::uint32_t begin() const { return is_null() ? 0 : ts_node_start_byte(raw_); }
+    [[nodiscard]] std::uint32_t end() const { return is_null() ? 0 : ts_node_end_byte(raw_); }
     [[nodiscard]] Position at() const;
     [[nodiscard]] std::uint32_t last_line() const;  // from 1
     [[nodiscard]] Text text(Text source) const { return source.substr(begin(), end() - begin()); }
     [[nodiscard]] Node field(Field wanted) const;  // null: it has none
     [[nodiscard]] Node parent() const { return Node(ts_node_parent(raw_)); }
     // Linear in its place: for the first few, not for a loop, see Cursor.
-    [[nodiscard]] Node named_child(std::uint32_t place) const { return Node(ts_node_named_child(raw_, place)); }
-    [[nodiscard]] std::uint32_t named_child_count() const { return ts_node_named_child_count(raw_); }
+    [[nodiscard]] Node named_child(std::uint32_t place) const {
+        return is_null() ? Node() : Node(ts_node_named_child(raw_, place));
+    }
+    [[nodiscard]] std::uint32_t named_child_count() const { return is_null() ? 0 : ts_node_named_child_count(raw_); }
     [[nodiscard]] TSNode raw() const { return raw_; }
 
   private:
@@ -192,6 +135,7 @@ class Cursor {
 // visit(Node) for each child that is named and no comment, in order.
 template <class Visit>
 void for_each_child(Node node, const Visit& visit) {
+    if (node.is_null()) return;
     Cursor cursor(node);
     if (!cursor.to_first_child()) return;
     do {

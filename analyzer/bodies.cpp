@@ -1,0 +1,285 @@
+#include "analyzer/bodies.h"
+
+#include <utility>
+
+#include "analyzer/literals.h"
+#include "analyzer/walk_tree.h"
+
+namespace tach::analyzer {
+namespace {
+
+// Of `if False:` in `if False:`. Deeper ones count as code that may run.
+constexpr int kDeepestCondition = 50;
+
+Truth opposite(Truth truth) {
+    switch (truth) {
+        case Truth::kAlways:
+            return Truth::kNever;
+        case Truth::kNever:
+            return Truth::kAlways;
+        case Truth::kUnknown:
+            break;
+    }
+    return Truth::kUnknown;
+}
+
+bool is_main_check(Node comparison, Text source) {
+    if (comparison.named_child_count() != 2) return false;
+    const Node left = comparison.named_child(0);
+    const Node right = comparison.named_child(1);
+    if (!left.is(Kind::kIdentifier) || left.text(source) != "__name__" || !right.is(Kind::kString)) return false;
+    const Text between = source.substr(left.end(), right.begin() - left.end());
+    return between.find("==") != Text::npos && right.text(source).find("__main__") != Text::npos;
+}
+
+}  // namespace
+
+Truth truth_of(Node condition, Text source, const Names& names) {
+    bool inverted = false;
+    while (condition.is(Kind::kNotOperator) || condition.is(Kind::kParenthesizedExpression)) {
+        if (condition.is(Kind::kNotOperator)) inverted = !inverted;
+        condition = condition.named_child(0);
+    }
+    Truth truth = Truth::kUnknown;
+    switch (condition.kind()) {
+        case Kind::kFalse:
+        case Kind::kNone:
+            truth = Truth::kNever;
+            break;
+        case Kind::kTrue:
+            truth = Truth::kAlways;
+            break;
+        case Kind::kInteger:
+            truth = condition.text(source) == "0" ? Truth::kNever : Truth::kAlways;
+            break;
+        case Kind::kIdentifier:
+        case Kind::kAttribute: {
+            const Text name = names.canonical(condition);
+            if (name == "TYPE_CHECKING" || name == "typing.TYPE_CHECKING" ||
+                name == "typing_extensions.TYPE_CHECKING") {
+                truth = Truth::kNever;
+            }
+            break;
+        }
+        case Kind::kComparisonOperator:
+            if (is_main_check(condition, source)) truth = Truth::kNever;
+            break;
+        default:
+            break;
+    }
+    return inverted ? opposite(truth) : truth;
+}
+
+void BodyReader::read_at_import(Node node, const Surroundings& surroundings) {
+    read(node, Where::kImport, surroundings, 0);
+}
+
+void BodyReader::read_body(Node definition, Index function) {
+    const Names::FunctionScope scope(*names_);
+    called_.clear();
+    bind_parameters(definition.field(Field::kParameters));
+    read(definition.field(Field::kBody), Where::kBody, {.function = function}, 0);
+}
+
+// A parameter hides what the module calls by the same name.
+void BodyReader::bind_parameters(Node parameters) {
+    if (parameters.is_null()) return;
+    for_each_child(parameters, [this](Node parameter) {
+        Node name = parameter;
+        if (!parameter.is(Kind::kIdentifier)) {
+            name = parameter.field(Field::kName);
+            if (name.is_null()) name = parameter.named_child(0);
+        }
+        if (name.is(Kind::kIdentifier)) names_->bind(name.text(source_), {});
+    });
+}
+
+// What a function assigns hides what the module calls by the same name.
+void BodyReader::bind_local(Node statement) {
+    const Node left = statement.field(Field::kLeft);
+    if (!left.is(Kind::kIdentifier)) return;
+    const Text alias = statement.is(Kind::kAssignment) ? names_->canonical(statement.field(Field::kRight)) : Text{};
+    names_->bind(left.text(source_), alias);
+}
+
+void BodyReader::read(Node node, Where where, const Surroundings& surroundings, int depth) {
+    if (node.is_null() || surroundings.never_runs) return;
+    walk_tree(node, [&](Node at) {
+        switch (at.kind()) {
+            case Kind::kCall:
+                read_call(at, surroundings);
+                return Step::kInto;
+            case Kind::kString:
+            case Kind::kConcatenatedString:
+                return at.named_child_count() <= 2 ? Step::kOver : Step::kInto;  // interpolations have code
+            case Kind::kComment:
+            case Kind::kIdentifier:
+                return Step::kOver;
+            case Kind::kLambda:
+                return where == Where::kImport ? Step::kOver : Step::kInto;
+            case Kind::kFunctionDefinition:
+            case Kind::kClassDefinition:
+                return where == Where::kImport && at.begin() != node.begin() ? Step::kOver : Step::kInto;
+            case Kind::kImportStatement:
+            case Kind::kImportFromStatement:
+            case Kind::kFutureImportStatement:
+                read_import(at, surroundings);
+                return Step::kOver;
+            case Kind::kAssignment:
+            case Kind::kForStatement:
+                if (where == Where::kBody) bind_local(at);
+                return Step::kInto;
+            case Kind::kYield:
+                if (surroundings.function >= 0) {
+                    facts_->functions[static_cast<std::size_t>(surroundings.function)].is_generator = true;
+                }
+                return Step::kInto;
+            case Kind::kIfStatement:
+            case Kind::kWhileStatement:
+                return read_condition(at, where, surroundings, depth) ? Step::kOver : Step::kInto;
+            case Kind::kReturnStatement:
+            case Kind::kRaiseStatement:
+            case Kind::kContinueStatement:
+            case Kind::kBreakStatement:
+                return Step::kIntoLast;
+            case Kind::kPrintStatement:
+            case Kind::kExecStatement:
+                found_python2_ = true;
+                return Step::kOver;
+            default:
+                return Step::kInto;
+        }
+    });
+}
+
+// Whether its truth is known, and what runs of it has been read.
+bool BodyReader::read_condition(Node statement, Where where, const Surroundings& surroundings, int depth) {
+    const Truth truth = truth_of(statement.field(Field::kCondition), source_, *names_);
+    if (truth == Truth::kUnknown || depth == kDeepestCondition) return false;
+    const bool is_loop = statement.is(Kind::kWhileStatement);
+    if (truth == Truth::kAlways) {
+        read(statement.field(is_loop ? Field::kBody : Field::kConsequence), where, surroundings, depth + 1);
+        return true;
+    }
+    const Node body = statement.field(is_loop ? Field::kBody : Field::kConsequence);
+    for_each_child(statement, [&](Node child) {
+        if (child.begin() > body.begin()) read(child, where, surroundings, depth + 1);
+    });
+    return true;
+}
+
+void BodyReader::note_call(Text callee, Node at, Index caller) {
+    if (callee.empty() || callee.starts_with("pytest.mark.") || callee == "pytest.fixture") return;
+    if (!(caller < 0 ? called_at_import_ : called_).insert(callee).second) return;
+    facts_->calls.push_back({.callee = callee, .caller = caller, .at = at.at()});
+}
+
+void BodyReader::read_call(Node call, const Surroundings& surroundings) {
+    const Node function = call.field(Field::kFunction);
+    const Text callee = names_->canonical(function);
+    if (callee.empty()) {
+        // `request.getfixturevalue(...)`, whose base is a parameter.
+        if (surroundings.function >= 0 && function.is(Kind::kAttribute) &&
+            function.field(Field::kAttribute).text(source_) == "getfixturevalue") {
+            read_fixture_request(call, surroundings.function);
+        }
+        return;
+    }
+    note_call(callee, call, surroundings.function);
+    if (callee == "importlib.import_module" || callee == "__import__" || callee == "pytest.importorskip") {
+        read_literal_import(call, callee, surroundings);
+    }
+    if (surroundings.function < 0 && (callee == "pytest.skip" || callee == "pytest.importorskip")) {
+        facts_->may_skip = true;
+    }
+}
+
+void BodyReader::read_literal_import(Node call, Text callee, const Surroundings& surroundings) {
+    const Node first = call.field(Field::kArguments).named_child(0);
+    const auto name = string_literal(first, source_, *arena_);
+    if (!name) {
+        facts_->imports_computed |= !first.is_null();
+        return;
+    }
+    Import import{.module = *name,
+                  .at = call.at(),
+                  .function = surroundings.function,
+                  .is_conditional = surroundings.is_conditional,
+                  .is_guarded = surroundings.is_guarded || callee == "pytest.importorskip",
+                  .is_call = true};
+    while (!import.module.empty() && import.module.front() == '.') {
+        import.module.remove_prefix(1);
+        ++import.level;
+    }
+    facts_->imports.push_back(import);
+}
+
+void BodyReader::read_fixture_request(Node call, Index function) {
+    Function& asking = facts_->functions[static_cast<std::size_t>(function)];
+    const auto name = string_literal(call.field(Field::kArguments).named_child(0), source_, *arena_);
+    if (name) {
+        asking.literals.push_back(*name);
+    } else {
+        asking.asks_for_fixtures = true;
+    }
+}
+
+// --- imports --------------------------------------------------------------------------------------------------------
+
+void BodyReader::add_import(Import import) {
+    if (!import.local.empty()) {
+        Text canonical = import.is_whole || !import.member.empty() ? import.module : import.local;
+        if (!import.member.empty()) {
+            static constexpr Text kDots = "................";
+            const Text dots = kDots.substr(0, std::min<std::size_t>(import.level, kDots.size()));
+            canonical = arena_->join({dots, import.module, import.module.empty() ? "" : ".", import.member});
+        }
+        names_->bind(import.local, canonical);
+    }
+    facts_->imports.push_back(import);
+}
+
+void BodyReader::read_import(Node statement, const Surroundings& surroundings) {
+    Import import{.at = statement.at(),
+                  .function = surroundings.function,
+                  .is_conditional = surroundings.is_conditional,
+                  .never_runs = surroundings.never_runs,
+                  .is_guarded = surroundings.is_guarded};
+    if (statement.is(Kind::kFutureImportStatement)) return;
+    if (statement.is(Kind::kImportFromStatement)) return read_from_import(statement, import);
+    for_each_child(statement, [&](Node child) {
+        Import one = import;
+        const Node name = child.is(Kind::kAliasedImport) ? child.field(Field::kName) : child;
+        one.module = name.text(source_);
+        one.is_whole = child.is(Kind::kAliasedImport);
+        one.local =
+            one.is_whole ? child.field(Field::kAlias).text(source_) : one.module.substr(0, one.module.find('.'));
+        add_import(one);
+    });
+}
+
+void BodyReader::read_from_import(Node statement, Import import) {
+    const Node module = statement.field(Field::kModuleName);
+    import.module = module.text(source_);
+    if (module.is(Kind::kRelativeImport)) {
+        const std::size_t name = import.module.find_first_not_of(". \t");
+        const Text prefix = import.module.substr(0, name);
+        for (const char c : prefix) import.level += c == '.' ? 1 : 0;
+        import.module = name == Text::npos ? Text{} : import.module.substr(name);
+    }
+    for_each_child(statement, [&](Node child) {
+        if (child.begin() == module.begin()) return;
+        Import one = import;
+        if (child.is(Kind::kWildcardImport)) {
+            one.member = "*";
+            facts_->imports.push_back(one);
+            return;
+        }
+        const bool aliased = child.is(Kind::kAliasedImport);
+        one.member = (aliased ? child.field(Field::kName) : child).text(source_);
+        one.local = aliased ? child.field(Field::kAlias).text(source_) : one.member;
+        add_import(one);
+    });
+}
+
+}  // namespace tach::analyzer

@@ -1,0 +1,67 @@
+#pragma once
+
+// What code does when it runs: calls by name, imports, requests for fixtures by name. For expressions that run at
+// import and for bodies of functions.
+
+#include <cstdint>
+#include <unordered_set>
+
+#include "analyzer/arena.h"
+#include "analyzer/facts.h"
+#include "analyzer/names.h"
+#include "analyzer/syntax.h"
+
+namespace tach::analyzer {
+
+// Whether code below a condition runs, as far as its text tells.
+enum class Truth : std::uint8_t { kUnknown, kAlways, kNever };
+// `if TYPE_CHECKING` and `if __name__ == "__main__"` are never true at import.
+[[nodiscard]] Truth truth_of(Node condition, Text source, const Names& names);
+
+// In what surroundings an import stands.
+struct Surroundings {
+    Index function = -1;
+    bool is_conditional = false;
+    bool never_runs = false;
+    bool is_guarded = false;
+};
+
+class BodyReader {
+  public:
+    BodyReader(Text source, Arena& arena, Names& names, Facts& facts)
+        : source_(source), arena_(&arena), names_(&names), facts_(&facts) {}
+
+    // What an expression or a simple statement does at import. Bodies of lambdas and functions do not run.
+    void read_at_import(Node node, const Surroundings& surroundings);
+    // The body of facts.functions[function]. Functions and classes in it count as part of it.
+    void read_body(Node definition, Index function);
+    // An import statement of any form; binds its names.
+    void read_import(Node statement, const Surroundings& surroundings);
+    // "@callee" or "@callee(...)" is a call.
+    void note_call(Text callee, Node at, Index caller);
+    // Statements that Python 3 refuses though the grammar knows them.
+    [[nodiscard]] bool found_python2() const { return found_python2_; }
+
+  private:
+    enum class Where : std::uint8_t { kImport, kBody };
+
+    void read(Node node, Where where, const Surroundings& surroundings, int depth);
+    [[nodiscard]] bool read_condition(Node statement, Where where, const Surroundings& surroundings, int depth);
+    void read_call(Node call, const Surroundings& surroundings);
+    void read_literal_import(Node call, Text callee, const Surroundings& surroundings);
+    void read_fixture_request(Node call, Index function);
+    void bind_parameters(Node parameters);
+    void bind_local(Node statement);
+    void read_from_import(Node statement, Import import);
+    void add_import(Import import);
+
+    Text source_;
+    Arena* arena_;
+    Names* names_;
+    Facts* facts_;
+    std::unordered_set<Text> called_;  // by the function that is read
+    std::unordered_set<Text> called_at_import_;
+    bool found_python2_ = false;
+};
+
+}  // namespace tach::analyzer

@@ -1,0 +1,45 @@
+#pragma once
+
+// Decorators and `pytestmark`: marks, fixtures, and what else may become of a definition.
+
+#include <unordered_map>
+#include <vector>
+
+#include "analyzer/arena.h"
+#include "analyzer/facts.h"
+#include "analyzer/names.h"
+#include "analyzer/syntax.h"
+
+namespace tach::analyzer {
+
+class MarkReader {
+  public:
+    MarkReader(Text source, Arena& arena, const Names& names, Facts& facts)
+        : source_(source), arena_(&arena), names_(&names), facts_(&facts) {}
+
+    // `only_linux = pytest.mark.skipif(...)` in the module: a decorator from then on.
+    void define(Text name, Node expression);
+
+    // Of a mark, of a name that define() knows, or of a list of such; false: of something else as well.
+    [[nodiscard]] bool read(Node expression, std::vector<Mark>& marks);
+
+    // The decorators of a function or class, whose marks, fixture and doubts it gets.
+    void decorate(Node decorated, Index function, Function& into);
+    void decorate(Node decorated, Class& into);
+
+  private:
+    [[nodiscard]] bool is_mark(Node expression) const;
+    void read_one(Node expression, std::vector<Mark>& marks);
+    [[nodiscard]] Decorator read_decorator(Node expression) const;
+    void read_fixture(Node expression, Index function, Function& into);
+    void read_fixture_argument(Text name, Node value, Fixture& into) const;
+    [[nodiscard]] int patched_arguments(Node expression, Text callee) const;
+
+    Text source_;
+    Arena* arena_;
+    const Names* names_;
+    Facts* facts_;
+    std::unordered_map<Text, std::vector<Mark>> defined_;
+};
+
+}  // namespace tach::analyzer
