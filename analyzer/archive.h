@@ -76,6 +76,7 @@ class ArchiveReader {
 
     [[nodiscard]] bool failed() const { return failed_; }
     [[nodiscard]] bool is_at_end() const { return at_ == end_; }
+    [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
 
     template <class... Values>
     void operator()(Values&... values) {
@@ -169,6 +170,14 @@ template <class Value>
     ArchiveReader reader(bytes);
     reader(value);
     return !reader.failed() && reader.is_at_end();
+}
+
+// Reads a value that more bytes follow: how many bytes it took, all of them if it is none.
+template <class Value>
+[[nodiscard]] std::size_t prefix_bytes(std::string_view bytes, Value& value) {
+    ArchiveReader reader(bytes);
+    reader(value);
+    return bytes.size() - reader.left();
 }
 
 }  // namespace tach::analyzer

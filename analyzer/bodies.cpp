@@ -32,6 +32,35 @@ bool is_main_check(Node comparison, Text source) {
     return between.find("==") != Text::npos && right.text(source).find("__main__") != Text::npos;
 }
 
+// Whether nothing in it can call anything, so that it need not be walked. What consists of statements always is: they
+// may bind names.
+bool is_quiet(Node node, Text source) {
+    switch (node.kind()) {
+        case Kind::kBlock:
+        case Kind::kModule:
+        case Kind::kIfStatement:
+        case Kind::kElifClause:
+        case Kind::kElseClause:
+        case Kind::kForStatement:
+        case Kind::kWhileStatement:
+        case Kind::kTryStatement:
+        case Kind::kExceptClause:
+        case Kind::kExceptGroupClause:
+        case Kind::kFinallyClause:
+        case Kind::kWithStatement:
+        case Kind::kMatchStatement:
+        case Kind::kCaseClause:
+        case Kind::kDecoratedDefinition:
+        case Kind::kError:
+            return false;
+        case Kind::kExpressionStatement:
+            // An assignment in it binds a name.
+            return false;
+        default:
+            return node.text(source).find('(') == Text::npos;
+    }
+}
+
 }  // namespace
 
 Truth truth_of(Node condition, Text source, const Names& names) {
@@ -104,6 +133,7 @@ void BodyReader::bind_local(Node statement) {
 
 void BodyReader::read(Node node, Where where, const Surroundings& surroundings, int depth) {
     if (node.is_null() || surroundings.never_runs) return;
+    const bool yields = surroundings.function >= 0 && node.text(source_).find("yield") != Text::npos;
     walk_tree(node, [&](Node at) {
         switch (at.kind()) {
             case Kind::kCall:
@@ -128,7 +158,7 @@ void BodyReader::read(Node node, Where where, const Surroundings& surroundings, 
             case Kind::kAssignment:
             case Kind::kForStatement:
                 if (where == Where::kBody) bind_local(at);
-                return Step::kInto;
+                return !yields && is_quiet(at, source_) ? Step::kOver : Step::kInto;
             case Kind::kYield:
                 if (surroundings.function >= 0) {
                     facts_->functions[static_cast<std::size_t>(surroundings.function)].is_generator = true;
@@ -147,7 +177,7 @@ void BodyReader::read(Node node, Where where, const Surroundings& surroundings, 
                 found_python2_ = true;
                 return Step::kOver;
             default:
-                return Step::kInto;
+                return !yields && is_quiet(at, source_) ? Step::kOver : Step::kInto;
         }
     });
 }

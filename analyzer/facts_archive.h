@@ -4,10 +4,16 @@
 
 #include "analyzer/archive.h"
 #include "analyzer/facts.h"
+#include "analyzer/source_text.h"
 
 namespace tach::analyzer {
 
 constexpr std::uint32_t kFactsVersion = 1;
+
+template <class Archive>
+void parts(Archive& archive, ContentHash& hash) {
+    archive(hash.low, hash.high);
+}
 
 template <class Archive>
 void parts(Archive& archive, Position& at) {
