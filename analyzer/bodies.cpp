@@ -63,7 +63,7 @@ bool is_quiet(Node node, Text source) {
 
 }  // namespace
 
-Truth truth_of(Node condition, Text source, const Names& names) {
+Truth truth_of(Node condition, Text source, const LocalNames& names) {
     bool inverted = false;
     while (condition.is(Kind::kNotOperator) || condition.is(Kind::kParenthesizedExpression)) {
         if (condition.is(Kind::kNotOperator)) inverted = !inverted;
@@ -104,7 +104,7 @@ void BodyReader::read_at_import(Node node, const Surroundings& surroundings) {
 }
 
 void BodyReader::read_body(Node definition, Index function) {
-    const Names::FunctionScope scope(*names_);
+    const LocalNames::FunctionScope scope(*names_);
     called_.clear();
     bind_parameters(definition.field(Field::kParameters));
     read(definition.field(Field::kBody), Where::kBody, {.function = function}, 0);

@@ -8,7 +8,7 @@
 
 #include "analyzer/arena.h"
 #include "analyzer/facts.h"
-#include "analyzer/names.h"
+#include "analyzer/local_names.h"
 #include "analyzer/syntax.h"
 
 namespace tach::analyzer {
@@ -16,7 +16,7 @@ namespace tach::analyzer {
 // Whether code below a condition runs, as far as its text tells.
 enum class Truth : std::uint8_t { kUnknown, kAlways, kNever };
 // `if TYPE_CHECKING` and `if __name__ == "__main__"` are never true at import.
-[[nodiscard]] Truth truth_of(Node condition, Text source, const Names& names);
+[[nodiscard]] Truth truth_of(Node condition, Text source, const LocalNames& names);
 
 // In what surroundings an import stands.
 struct Surroundings {
@@ -28,7 +28,7 @@ struct Surroundings {
 
 class BodyReader {
   public:
-    BodyReader(Text source, Arena& arena, Names& names, Facts& facts)
+    BodyReader(Text source, Arena& arena, LocalNames& names, Facts& facts)
         : source_(source), arena_(&arena), names_(&names), facts_(&facts) {}
 
     // What an expression or a simple statement does at import. Bodies of lambdas and functions do not run.
@@ -57,7 +57,7 @@ class BodyReader {
 
     Text source_;
     Arena* arena_;
-    Names* names_;
+    LocalNames* names_;
     Facts* facts_;
     std::unordered_set<Text> called_;  // by the function that is read
     std::unordered_set<Text> called_at_import_;

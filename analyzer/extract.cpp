@@ -7,8 +7,8 @@
 
 #include "analyzer/bodies.h"
 #include "analyzer/literals.h"
+#include "analyzer/local_names.h"
 #include "analyzer/marks.h"
-#include "analyzer/names.h"
 #include "analyzer/walk_tree.h"
 
 namespace tach::analyzer {
@@ -78,7 +78,7 @@ class ModuleReader {
     Text source_;
     Arena* arena_;
     Facts* facts_;
-    Names names_;
+    LocalNames names_;
     BodyReader bodies_;
     MarkReader marks_;
     std::unordered_map<Namespace, std::size_t, HashNamespace> bound_;  // -> facts.bindings

@@ -7,14 +7,14 @@
 
 #include "analyzer/arena.h"
 #include "analyzer/facts.h"
-#include "analyzer/names.h"
+#include "analyzer/local_names.h"
 #include "analyzer/syntax.h"
 
 namespace tach::analyzer {
 
 class MarkReader {
   public:
-    MarkReader(Text source, Arena& arena, const Names& names, Facts& facts)
+    MarkReader(Text source, Arena& arena, const LocalNames& names, Facts& facts)
         : source_(source), arena_(&arena), names_(&names), facts_(&facts) {}
 
     // `only_linux = pytest.mark.skipif(...)` in the module: a decorator from then on.
@@ -37,7 +37,7 @@ class MarkReader {
 
     Text source_;
     Arena* arena_;
-    const Names* names_;
+    const LocalNames* names_;
     Facts* facts_;
     std::unordered_map<Text, std::vector<Mark>> defined_;
 };

@@ -13,9 +13,9 @@
 
 namespace tach::analyzer {
 
-class Names {
+class LocalNames {
   public:
-    Names(Text source, Arena& arena) : source_(source), arena_(&arena) {}
+    LocalNames(Text source, Arena& arena) : source_(source), arena_(&arena) {}
 
     // In the innermost scope, from here on. An empty canonical name: nobody knows what it stands for.
     void bind(Text local, Text canonical);
@@ -27,13 +27,13 @@ class Names {
     // The scope of a function, inside of the module's. One at a time: functions in it count as part of it.
     class FunctionScope {
       public:
-        explicit FunctionScope(Names& names) : names_(&names) { names.in_function_ = true; }
+        explicit FunctionScope(LocalNames& names) : names_(&names) { names.in_function_ = true; }
         ~FunctionScope() { names_->leave_function(); }
         FunctionScope(const FunctionScope&) = delete;
         FunctionScope& operator=(const FunctionScope&) = delete;
 
       private:
-        Names* names_;
+        LocalNames* names_;
     };
 
   private:

@@ -1,4 +1,4 @@
-#include "analyzer/names.h"
+#include "analyzer/local_names.h"
 
 namespace tach::analyzer {
 namespace {
@@ -9,11 +9,11 @@ constexpr std::size_t kLargeTable = 128;
 
 }  // namespace
 
-void Names::bind(Text local, Text canonical) {
+void LocalNames::bind(Text local, Text canonical) {
     (in_function_ ? locals_ : globals_)[local] = canonical;
 }
 
-void Names::leave_function() {
+void LocalNames::leave_function() {
     in_function_ = false;
     // To clear a table costs what its size costs: a large one is not kept.
     if (locals_.bucket_count() > kLargeTable) {
@@ -23,7 +23,7 @@ void Names::leave_function() {
     }
 }
 
-std::optional<Text> Names::find(Text name) const {
+std::optional<Text> LocalNames::find(Text name) const {
     if (in_function_) {
         const auto local = locals_.find(name);
         if (local != locals_.end()) return local->second;
@@ -33,11 +33,11 @@ std::optional<Text> Names::find(Text name) const {
     return std::nullopt;
 }
 
-Text Names::canonical(Text name) const {
+Text LocalNames::canonical(Text name) const {
     return find(name).value_or(name);
 }
 
-Text Names::canonical(Node expression) const {
+Text LocalNames::canonical(Node expression) const {
     Node base = expression;
     for (int length = 0; base.is(Kind::kAttribute); ++length) {
         if (length == kLongestChain) return {};
