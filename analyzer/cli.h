@@ -1,0 +1,39 @@
+#pragma once
+
+// The command line of tach-analyzer. A mistake is an Error of one line that names the option and says what to do.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tach::analyzer {
+
+enum class OutputFormat : std::uint8_t { kJson, kTable };
+
+struct CommandLine {
+    bool help = false;
+    bool version = false;
+    bool verbose = false;
+    bool paranoid = false;  // contents are compared though signatures are equal
+    bool rules = false;     // print what is toxic, and why
+    std::optional<std::string> root;
+    std::optional<std::string> output;
+    std::optional<std::string> depfile;
+    std::optional<OutputFormat> format;
+    std::optional<std::string> since;
+    std::vector<std::string> affected_by;
+    std::size_t jobs = 0;      // 0: as many as there are processors
+    std::uint32_t pytest = 0;  // major * 100 + minor; 0: unknown
+    std::vector<std::string> paths;
+};
+
+[[nodiscard]] base::Result<CommandLine> parse_command_line(std::span<const std::string> words);
+
+[[nodiscard]] std::string help_text();
+
+}  // namespace tach::analyzer
