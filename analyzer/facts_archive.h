@@ -2,11 +2,15 @@
 
 // What facts consist of, for archive.h. A change here is a change of kFactsVersion.
 
-#include "analyzer/archive.h"
 #include "analyzer/facts.h"
 #include "analyzer/source_text.h"
+#include "shm/archive.h"
 
 namespace tach::analyzer {
+
+using shm::append_bytes;
+using shm::prefix_bytes;
+using shm::read_bytes;
 
 constexpr std::uint32_t kFactsVersion = 1;
 

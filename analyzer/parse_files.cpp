@@ -5,10 +5,10 @@
 #include <cstring>
 #include <optional>
 
-#include "analyzer/archive.h"
 #include "analyzer/extract.h"
 #include "analyzer/facts_archive.h"
 #include "base/work_pool.h"
+#include "shm/archive.h"
 
 namespace tach::analyzer {
 namespace {

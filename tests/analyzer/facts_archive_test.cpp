@@ -1,4 +1,4 @@
-#include "analyzer/archive.h"
+#include "analyzer/facts_archive.h"
 
 #include <cstdint>
 #include <limits>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "analyzer/extract.h"
-#include "analyzer/facts_archive.h"
+#include "shm/archive.h"
 #include "tests/catch.h"
 
 using namespace tach::analyzer;

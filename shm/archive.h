@@ -1,6 +1,6 @@
 #pragma once
 
-// Values as bytes, for the analysis file, the cache and the pipes of the parsers. One function per type says what it
+// Values as bytes, for what the stages keep and give to one another. One function per type says what it
 // consists of, for writing and reading alike:
 //
 //     template <class Archive> void parts(Archive& archive, Position& p) { archive(p.line, p.column); }
@@ -21,7 +21,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace tach::analyzer {
+namespace tach::shm {
 
 class ArchiveWriter {
   public:
@@ -180,4 +180,4 @@ template <class Value>
     return bytes.size() - reader.left();
 }
 
-}  // namespace tach::analyzer
+}  // namespace tach::shm
