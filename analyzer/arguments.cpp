@@ -145,6 +145,39 @@ Takes letter_takes(char letter, Reading reading) {
     return has(kPluginFlagLetters, letter) ? Takes::kNothing : Takes::kUnknown;
 }
 
+// What is kept of an option, by its name.
+template <class T>
+using Member = std::pair<std::string_view, T Arguments::*>;
+
+constexpr auto kTexts = std::to_array<Member<std::optional<std::string>>>({
+    {"config-file", &Arguments::config_file},
+    {"rootdir", &Arguments::rootdir},
+    {"confcutdir", &Arguments::confcutdir},
+    {"import-mode", &Arguments::import_mode},
+});
+constexpr auto kLists = std::to_array<Member<std::vector<std::string>>>({
+    {"override-ini", &Arguments::overrides},
+    {"ignore", &Arguments::ignore},
+    {"ignore-glob", &Arguments::ignore_glob},
+    {"doctest-glob", &Arguments::doctest_glob},
+});
+constexpr auto kTruths = std::to_array<Member<bool>>({
+    {"lf", &Arguments::deselects},
+    {"last-failed", &Arguments::deselects},
+    {"sw", &Arguments::deselects},
+    {"stepwise", &Arguments::deselects},
+    {"sw-skip", &Arguments::deselects},
+    {"stepwise-skip", &Arguments::deselects},
+    {"sw-reset", &Arguments::deselects},
+    {"stepwise-reset", &Arguments::deselects},
+    {"doctest-modules", &Arguments::doctest_modules},
+    {"pyargs", &Arguments::pyargs},
+    {"noconftest", &Arguments::noconftest},
+    {"keepduplicates", &Arguments::keep_duplicates},
+    {"keep-duplicates", &Arguments::keep_duplicates},
+    {"collect-in-virtualenv", &Arguments::collect_in_virtualenv},
+});
+
 class ArgumentReader {
   public:
     ArgumentReader(const std::vector<std::string>& words, Reading reading) : words_(words), reading_(reading) {}
@@ -208,36 +241,28 @@ class ArgumentReader {
         return words_[++at_];
     }
 
-    void store_letter(char letter, std::string value) {
-        if (letter == 'c') store("config-file", std::move(value));
-        if (letter == 'o') store("override-ini", std::move(value));
-        if (letter == 'k') result_.keyword = std::move(value);
-        if (letter == 'm') result_.mark = std::move(value);
-        if (letter == 'p') result_.plugins.push_back(std::move(value));
+    void store_letter(char letter, const std::string& value) {
+        if (letter == 'c') result_.config_file = value;
+        if (letter == 'o') result_.overrides.push_back(value);
+        if (letter == 'k') result_.keyword = value;
+        if (letter == 'm') result_.mark = value;
+        if (letter == 'p') result_.plugins.push_back(value);
     }
 
-    void store(std::string_view name, std::string value) {
-        if (name == "config-file") result_.config_file = std::move(value);
-        if (name == "rootdir") result_.rootdir = std::move(value);
-        if (name == "confcutdir") result_.confcutdir = std::move(value);
-        if (name == "import-mode") result_.import_mode = std::move(value);
-        if (name == "override-ini") result_.overrides.push_back(std::move(value));
-        if (name == "ignore") result_.ignore.push_back(std::move(value));
-        if (name == "ignore-glob") result_.ignore_glob.push_back(std::move(value));
-        if (name == "doctest-glob") result_.doctest_glob.push_back(std::move(value));
+    void store(std::string_view name, const std::string& value) {
+        for (const auto& [option, member] : kTexts) {
+            if (option == name) result_.*member = value;
+        }
+        for (const auto& [option, member] : kLists) {
+            if (option == name) (result_.*member).push_back(value);
+        }
         if (name == "deselect") result_.deselects = true;
     }
 
     void store_flag(std::string_view name) {
-        if (name == "lf" || name == "last-failed" || name == "sw" || name == "stepwise" || name == "sw-skip" ||
-            name == "stepwise-skip" || name == "sw-reset" || name == "stepwise-reset") {
-            result_.deselects = true;
+        for (const auto& [option, member] : kTruths) {
+            if (option == name) result_.*member = true;
         }
-        if (name == "doctest-modules") result_.doctest_modules = true;
-        if (name == "pyargs") result_.pyargs = true;
-        if (name == "noconftest") result_.noconftest = true;
-        if (name == "keepduplicates" || name == "keep-duplicates") result_.keep_duplicates = true;
-        if (name == "collect-in-virtualenv") result_.collect_in_virtualenv = true;
     }
 
     const std::vector<std::string>& words_;
