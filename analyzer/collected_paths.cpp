@@ -38,8 +38,9 @@ std::vector<std::size_t> all_of(const std::vector<CollectionArgument>& arguments
 
 std::vector<std::size_t> not_within_another(const std::vector<CollectionArgument>& arguments) {
     std::vector<std::size_t> sorted = all_of(arguments);
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [&](std::size_t one, std::size_t other) { return comes_before(arguments[one], arguments[other]); });
+    std::stable_sort(sorted.begin(), sorted.end(), [&](std::size_t one, std::size_t other) {
+        return comes_before(arguments[one], arguments[other]);
+    });
     std::vector<std::size_t> kept;
     for (const std::size_t at : sorted) {
         if (kept.empty() || !has_all_of(arguments[kept.back()], arguments[at])) kept.push_back(at);

@@ -51,11 +51,11 @@ std::string_view path_part(std::string_view argument) {
     return argument.substr(0, argument.find("::"));
 }
 
-// As resolve_collection_argument does: the first bracket begins the parameters, wherever it stands; but for pytest 7
-// and 8, a bracket in a path without "::" is the path's.
+// As resolve_collection_argument does: the first bracket begins the parameters, even where it is part of a path, which
+// pytest then does not find.
 CollectionArgument take_apart(std::string_view text) {
     CollectionArgument argument;
-    const std::size_t bracket = text.find("::") == std::string_view::npos ? std::string_view::npos : text.find('[');
+    const std::size_t bracket = text.find('[');
     if (bracket != std::string_view::npos) argument.parameters = text.substr(bracket);
     std::string_view base = text.substr(0, bracket);
     argument.path = path_part(base);
@@ -248,7 +248,8 @@ class SettingsReader {
         read_truth("collect_imported_tests", settings_.collect_imported_tests);
         read_truth("disable_test_id_escaping_and_forfeit_all_rights_to_community_support",
                    settings_.keeps_ids_unescaped);
-        if (const OptionValue* value = find("parametrize_long_str_id_strategy")) settings_.long_string_ids = value->text;
+        if (const OptionValue* value = find("parametrize_long_str_id_strategy"))
+            settings_.long_string_ids = value->text;
         const std::string base = config_.path.empty() ? directory_ : std::string(parent_path(config_.path));
         for (const std::string& path : words_of("pythonpath").value_or(std::vector<std::string>())) {
             settings_.pythonpath.push_back(relative_to(settings_.root, absolute_path(base, path)));
@@ -307,20 +308,24 @@ class SettingsReader {
 
     void decide_paths(const Arguments& arguments) {
         std::vector<CollectionArgument> collected;
+        bool is_given = false;
         for (const Argument& argument : arguments.positional) {
             const auto resolved = resolve(argument.text);
-            if (resolved) collected.push_back(*resolved);
             // What does not exist and may be some option's value is taken for that.
-            if (!resolved && !argument.may_be_value) {
+            if (!resolved && argument.may_be_value) continue;
+            is_given = true;
+            if (resolved) {
+                collected.push_back(*resolved);
+            } else {
                 report(0, fmt::format("file or directory not found: {}", argument.text));
             }
         }
-        if (collected.empty()) collected = from_testpaths();
+        if (!is_given) collected = from_testpaths();
         const std::string& root = settings_.root;
         for (const CollectionArgument& argument : collected) {
             if (argument.names.empty()) continue;
-            settings_.node_ids.push_back(
-                fmt::format("{}::{}{}", relative_to(root, argument.path), fmt::join(argument.names, "::"), argument.parameters));
+            settings_.node_ids.push_back(fmt::format("{}::{}{}", relative_to(root, argument.path),
+                                                     fmt::join(argument.names, "::"), argument.parameters));
         }
         settings_.deselects = settings_.deselects || !settings_.node_ids.empty();
         for (const std::string& path : collected_paths(collected, settings_.pytest, settings_.keep_duplicates)) {

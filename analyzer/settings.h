@@ -38,7 +38,7 @@ struct Settings {
     std::string confcutdir;  // conftest files above it do not count
 
     // What is collected: arguments, or testpaths, or ".". In this order, without what pytest drops because another one
-    // has it; the part of a node id after "::" is in node_ids.
+    // has it; the part of a node id after "::" is in node_ids. Empty if there is none of what the arguments name.
     std::vector<std::string> paths;
     std::vector<std::string> node_ids;  // of paths that are collected in part: "tests/test_a.py::TestB::test_c[1]"
 

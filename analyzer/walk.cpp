@@ -206,7 +206,8 @@ class Walker {
         auto opened = base::open_directory(root_.get(), directory.path);
         auto entries = opened ? base::list_directory(std::move(*opened)) : tl::unexpected(opened.error());
         if (!entries) {
-            report(Severity::kWarning, directory.path, fmt::format("cannot be read: {}", std::strerror(entries.error().code)));
+            report(Severity::kWarning, directory.path,
+                   fmt::format("cannot be read: {}", std::strerror(entries.error().code)));
             return false;
         }
         for (base::DirectoryEntry& entry : *entries) {
@@ -403,8 +404,7 @@ class Walker {
 
 // By parts, "__init__.py" before all others in its directory.
 bool is_collected_before(std::string_view one, std::string_view other) {
-    const std::size_t common =
-        std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first - one.begin();
+    const std::size_t common = std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first - one.begin();
     const std::size_t slash = one.substr(0, common).rfind('/');
     const std::size_t start = slash == std::string_view::npos ? 0 : slash + 1;
     const auto part = [start](std::string_view path) {
@@ -421,7 +421,8 @@ bool is_collected_before(std::string_view one, std::string_view other) {
 }  // namespace
 
 bool is_settled(const Signature& signature, std::int64_t now_ns) {
-    // A step is a tick of the kernel, 10 ms at most, and whole seconds, two at most, where a file system keeps no finer.
+    // A step is a tick of the kernel, 10 ms at most, and whole seconds, two at most, where a file system keeps no
+    // finer.
     const auto is_old = [now_ns](std::int64_t time) {
         const std::int64_t step = time % 1'000'000'000 == 0 ? 2'000'000'000 : 10'000'000;
         return time + step < now_ns;

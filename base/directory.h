@@ -1,7 +1,7 @@
 #pragma once
 
-// Opens and lists directories. A listing is in no order, and is not atomic: what is made or removed meanwhile may or may
-// not be in it.
+// Opens and lists directories. A listing is in no order, and is not atomic: what is made or removed meanwhile may or
+// may not be in it.
 
 #include <string>
 #include <vector>

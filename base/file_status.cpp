@@ -19,7 +19,7 @@ std::int64_t nanoseconds(const timespec& time) {
 }
 
 FileStatus status(int directory, const char* path, int flags) {
-    struct stat found{};
+    struct stat found {};
     if (::fstatat(directory, path, &found, flags) != 0) return {.error = errno};
     return {
         .kind = kind_of(found.st_mode),
