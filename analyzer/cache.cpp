@@ -19,12 +19,6 @@
 #include "shm/archive.h"
 
 namespace tach::analyzer {
-namespace {
-
-constexpr std::string_view kMagic = "tach analysis cache\n";
-constexpr std::size_t kWords = 3;
-constexpr std::size_t kPreamble = kMagic.size() + kWords * sizeof(std::uint64_t);
-
 template <class Archive>
 void parts(Archive& archive, CachedFile& file) {
     archive(file.hash, file.is_stable, file.begin, file.size);
@@ -34,6 +28,12 @@ template <class Archive>
 void parts(Archive& archive, CacheHead& head) {
     archive(head.key, head.output, head.walk, head.files);
 }
+
+namespace {
+
+constexpr std::string_view kMagic = "tach analysis cache\n";
+constexpr std::size_t kWords = 3;
+constexpr std::size_t kPreamble = kMagic.size() + kWords * sizeof(std::uint64_t);
 
 std::uint64_t word_at(std::string_view bytes, std::size_t at) {
     std::uint64_t word = 0;

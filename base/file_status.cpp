@@ -1,0 +1,44 @@
+#include "base/file_status.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+namespace tach::base {
+namespace {
+
+FileKind kind_of(mode_t mode) {
+    if (S_ISREG(mode)) return FileKind::kFile;
+    if (S_ISDIR(mode)) return FileKind::kDirectory;
+    return S_ISLNK(mode) ? FileKind::kLink : FileKind::kOther;
+}
+
+std::int64_t nanoseconds(const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+FileStatus status(int directory, const char* path, int flags) {
+    struct stat found {};
+    if (::fstatat(directory, path, &found, flags) != 0) return {.error = errno};
+    return {
+        .kind = kind_of(found.st_mode),
+        .size = found.st_size,
+        .mtime_ns = nanoseconds(found.st_mtim),
+        .ctime_ns = nanoseconds(found.st_ctim),
+        .inode = found.st_ino,
+        .device = found.st_dev,
+    };
+}
+
+}  // namespace
+
+FileStatus status_at(int directory, const char* path) {
+    return status(directory, path, 0);
+}
+
+FileStatus link_status_at(int directory, const char* path) {
+    return status(directory, path, AT_SYMLINK_NOFOLLOW);
+}
+
+}  // namespace tach::base
