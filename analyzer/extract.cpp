@@ -82,13 +82,19 @@ class ModuleReader {
     BodyReader bodies_;
     MarkReader marks_;
     std::unordered_map<Namespace, std::size_t, HashNamespace> bound_;  // -> facts.bindings
-    std::vector<std::pair<Node, Index>> bodies_to_read_;               // when all names of the module are known
+    [[nodiscard]] Node node_of(Index klass) const {
+        return klass < 0 ? Node() : class_nodes_[static_cast<std::size_t>(klass)];
+    }
+
+    std::vector<Node> class_nodes_;                       // of facts.classes
+    std::vector<std::pair<Node, Index>> bodies_to_read_;  // when all names of the module are known
 };
 
 void ModuleReader::read(Node module) {
     note_syntax_errors(module);
     statements(module, {});
     for (const auto& [node, index] : bodies_to_read_) bodies_.read_body(node, index);
+    marks_.read_parameters(module);
     if (bodies_.found_python2()) {
         facts_->is_complete = false;
         facts_->diagnostics.push_back({.at = {}, .message = "a statement of Python 2"});
@@ -467,7 +473,8 @@ void ModuleReader::function(Node node, Node decorated, const Place& place) {
     bodies_.read_at_import(parameters, place.surroundings());
     facts_->functions.push_back(std::move(function));
     Function decorated_function = std::move(facts_->functions.back());
-    if (decorated.is(Kind::kDecoratedDefinition)) marks_.decorate(decorated, index, decorated_function);
+    if (decorated.is(Kind::kDecoratedDefinition))
+        marks_.decorate(decorated, node_of(place.parent), index, decorated_function);
     facts_->functions.back() = std::move(decorated_function);
     if (place.parent < 0) names_.bind(name.text(source_), name.text(source_));
     bind({.name = name.text(source_),
@@ -510,6 +517,7 @@ void ModuleReader::klass(Node node, Node decorated, const Place& place) {
     bodies_.read_at_import(bases, place.surroundings());
     if (decorated.is(Kind::kDecoratedDefinition)) marks_.decorate(decorated, made);
     facts_->classes.push_back(std::move(made));
+    class_nodes_.push_back(node);
     if (place.parent < 0) names_.bind(name.text(source_), name.text(source_));
     bind({.name = name.text(source_),
           .kind = BindingKind::kClass,

@@ -61,6 +61,9 @@ struct Parameters {
     std::vector<ParameterSet> sets;
     bool known = false;     // names and number of the sets; if not, both may be empty
     bool indirect = false;  // some or all names are fixtures that get the value
+    // The values come from an iterator: the first test that is parametrized gets them all, any further one none. Such
+    // a mark on a class, on a module, or on a test that a second class inherits, is not to be known.
+    bool is_spent = false;
 };
 
 // --- marks ----------------------------------------------------------------------------------------------------------

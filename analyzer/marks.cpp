@@ -5,7 +5,9 @@
 #include <optional>
 #include <string_view>
 
+#include "analyzer/evaluate.h"
 #include "analyzer/literals.h"
+#include "analyzer/test_ids.h"
 
 namespace tach::analyzer {
 namespace {
@@ -69,6 +71,7 @@ void MarkReader::read_one(Node expression, std::vector<Mark>& marks) {
             });
         } else if (mark.name == "parametrize") {
             mark.parameters = static_cast<Index>(facts_->parameters.size());
+            pending_.push_back({.index = mark.parameters, .around = around_, .arguments = arguments, .fixture = {}});
             facts_->parameters.push_back({.at = mark.at});
         }
     }
@@ -104,17 +107,6 @@ Decorator MarkReader::read_decorator(Node expression) const {
 
 namespace {
 
-std::optional<Scope> scope_named(Text name) {
-    static constexpr std::array kScopes{
-        std::pair{std::string_view("function"), Scope::kFunction}, std::pair{std::string_view("class"), Scope::kClass},
-        std::pair{std::string_view("module"), Scope::kModule}, std::pair{std::string_view("package"), Scope::kPackage},
-        std::pair{std::string_view("session"), Scope::kSession}};
-    const auto* const found =
-        std::find_if(kScopes.begin(), kScopes.end(), [&](const auto& scope) { return scope.first == name; });
-    if (found == kScopes.end()) return std::nullopt;
-    return found->second;
-}
-
 bool is_fixture_decorator(Text name) {
     return name == "pytest.fixture" || name == "pytest.yield_fixture" || name == "pytest_asyncio.fixture" ||
            name == "_pytest.fixtures.fixture";
@@ -124,8 +116,7 @@ bool is_fixture_decorator(Text name) {
 
 void MarkReader::read_fixture_argument(Text name, Node value, Fixture& into) const {
     if (name == "scope") {
-        const auto text = string_literal(value, source_, *arena_);
-        into.scope = text ? scope_named(*text).value_or(Scope::kDynamic) : Scope::kDynamic;
+        into.scope = scope_literal(value, source_, *arena_).value_or(Scope::kDynamic);
     } else if (name == "name") {
         const auto text = string_literal(value, source_, *arena_);
         if (text) into.name = *text;
@@ -133,10 +124,38 @@ void MarkReader::read_fixture_argument(Text name, Node value, Fixture& into) con
     } else if (name == "autouse") {
         into.autouse = !value.is(Kind::kFalse);
         into.known &= value.is(Kind::kFalse) || value.is(Kind::kTrue);
-    } else if (name == "params" && !value.is(Kind::kNone)) {
-        into.parameters = static_cast<Index>(facts_->parameters.size());
-        facts_->parameters.push_back({.at = value.at()});
     }
+}
+
+void MarkReader::read_fixture_parameters(Node arguments, Fixture& into) {
+    Node params;
+    Node ids;
+    for_each_child(arguments, [&](Node argument) {
+        if (!argument.is(Kind::kKeywordArgument)) return;
+        const Text name = argument.field(Field::kName).text(source_);
+        if (name == "params") params = argument.field(Field::kValue);
+        if (name == "ids") ids = argument.field(Field::kValue);
+    });
+    if (params.is_null() || params.is(Kind::kNone)) return;
+    into.parameters = static_cast<Index>(facts_->parameters.size());
+    facts_->parameters.push_back({.at = params.at()});
+    pending_.push_back(
+        {.index = into.parameters, .around = around_, .params = params, .ids = ids, .fixture = into.name});
+}
+
+void MarkReader::read_parameters(Node module) {
+    if (pending_.empty()) return;
+    Evaluator evaluator(module, source_, *arena_, [this](Node node) { return names_->canonical(node); });
+    for (const Pending& pending : pending_) {
+        Parameters& parameters = facts_->parameters[static_cast<std::size_t>(pending.index)];
+        const Position at = parameters.at;
+        parameters = pending.params.is_null()
+                         ? parametrize(evaluator, pending.arguments, pending.around, facts_->diagnostics)
+                         : fixture_parameters(evaluator, pending.fixture, pending.params, pending.ids, pending.around,
+                                              facts_->diagnostics);
+        parameters.at = at;
+    }
+    pending_.clear();
 }
 
 void MarkReader::read_fixture(Node expression, Index function, Function& into) {
@@ -150,6 +169,7 @@ void MarkReader::read_fixture(Node expression, Index function, Function& into) {
                 fixture.known = false;
             }
         });
+        read_fixture_parameters(expression.field(Field::kArguments), fixture);
     }
     into.fixture = static_cast<Index>(facts_->fixtures.size());
     facts_->fixtures.push_back(fixture);
@@ -178,7 +198,8 @@ int MarkReader::patched_arguments(Node expression, Text callee) const {
     return has_new || positional >= (kind.empty() ? 2U : 3U) ? 0 : 1;
 }
 
-void MarkReader::decorate(Node decorated, Index function, Function& into) {
+void MarkReader::decorate(Node decorated, Node around, Index function, Function& into) {
+    around_ = around;
     std::size_t patched = 0;
     for_each_child(decorated, [&](Node child) {
         if (!child.is(Kind::kDecorator)) return;
@@ -204,6 +225,7 @@ void MarkReader::decorate(Node decorated, Index function, Function& into) {
 }
 
 void MarkReader::decorate(Node decorated, Class& into) {
+    around_ = {};
     for_each_child(decorated, [&](Node child) {
         if (!child.is(Kind::kDecorator)) return;
         const Node expression = child.named_child(0);
