@@ -163,6 +163,12 @@ struct Import {
     bool is_whole = false;        // `import a.b as c`: the local name is a.b, not a
 };
 
+// importlib.import_module or __import__ of what is no literal: it may import anything.
+struct DynamicImport {
+    Position at;
+    Index function = -1;  // in whose body
+};
+
 // --- calls ----------------------------------------------------------------------------------------------------------
 
 // A call of something that has a name, decorators included. Once for each caller and callee. Code that never runs, as
@@ -178,6 +184,7 @@ struct Call {
 struct Facts {
     std::vector<Diagnostic> diagnostics;
     std::vector<Import> imports;
+    std::vector<DynamicImport> dynamic_imports;
     std::vector<Function> functions;  // of the module and its classes, at any depth of classes, in order of the source
     std::vector<Class> classes;
     std::vector<Fixture> fixtures;
