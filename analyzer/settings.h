@@ -37,6 +37,7 @@ struct Settings {
     bool doctest_modules = false;
     bool consider_namespace_packages = false;
     bool collect_in_virtualenv = false;
+    bool collect_imported_tests = true;  // pytest 8.4 and later
     bool keeps_ids_unescaped = false;  // disable_test_id_escaping_and_forfeit_all_rights_to_community_support
     bool deselects = false;            // -k, -m, --deselect, --lf and the like in addopts: not all tests run
     std::vector<SettingsProblem> problems;
