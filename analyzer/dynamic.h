@@ -32,7 +32,9 @@ enum class Dynamic : std::uint16_t {
 constexpr Dynamic operator|(Dynamic one, Dynamic other) {
     return static_cast<Dynamic>(static_cast<unsigned>(one) | static_cast<unsigned>(other));
 }
-constexpr Dynamic& operator|=(Dynamic& one, Dynamic other) { return one = one | other; }
+constexpr Dynamic& operator|=(Dynamic& one, Dynamic other) {
+    return one = one | other;
+}
 constexpr bool has(Dynamic all, Dynamic wanted) {
     return (static_cast<unsigned>(all) & static_cast<unsigned>(wanted)) != 0;
 }

@@ -112,7 +112,7 @@ class Fixtures::Walk {
         }
     }
 
-    bool tells = false;               // diagnostics
+    bool tells = false;             // diagnostics
     std::vector<Index> overridden;  // that were visited
 
   private:
@@ -188,7 +188,7 @@ class Fixtures::Walk {
         const bool is_missing = all_.options_.plugins_are_known;
         if (stack_.empty() && !all_.told_names_.insert(name).second && !is_missing) return;
         // A name has no index: its place in the facts tells one from another.
-        const auto mark = static_cast<Index>(std::hash<Text>{}(name) & 0x7FFFFFFFU);
+        const auto mark = static_cast<Index>(std::hash<Text>{}(name)&0x7FFFFFFFU);
         tell(is_missing ? Severity::kError : Severity::kNote, stack_.empty() ? -1 : stack_.back(), mark,
              {"fixture '", name, is_missing ? "' does not exist: " : "' is not in the project, a plugin may have it: ",
               request_.asker, request_.asker.empty() ? "" : " -> ", chain_text(0), name});
@@ -201,16 +201,15 @@ class Fixtures::Walk {
     }
 
     void tell(Severity severity, Index asking, Index asked, std::initializer_list<std::string_view> message) {
-        const auto key = static_cast<std::uint64_t>(static_cast<std::uint32_t>(asking)) << 32U |
-                         static_cast<std::uint32_t>(asked);
+        const auto key =
+            static_cast<std::uint64_t>(static_cast<std::uint32_t>(asking)) << 32U | static_cast<std::uint32_t>(asked);
         const bool is_of_a_fixture = asking >= 0 && fixture(asking).file >= 0;
         if (is_of_a_fixture && !all_.told_.insert(key).second) return;
         FileDiagnostic made{request_.file, {severity, request_.at, all_.arena_.join(message)}};
         if (is_of_a_fixture) {
             const FixtureInfo& info = fixture(asking);
             made.file = info.file;
-            made.diagnostic.at =
-                all_.names_.facts(info.file).functions[static_cast<std::size_t>(info.function)].at;
+            made.diagnostic.at = all_.names_.facts(info.file).functions[static_cast<std::size_t>(info.function)].at;
         }
         all_.diagnostics.push_back(made);
     }
@@ -290,7 +289,8 @@ void Fixtures::add_conftests() {
         const std::string& path = project_.files[static_cast<std::size_t>(file)].path;
         return std::count(path.begin(), path.end(), '/');
     };
-    std::stable_sort(conftests.begin(), conftests.end(), [&](Index one, Index other) { return depth(one) < depth(other); });
+    std::stable_sort(conftests.begin(), conftests.end(),
+                     [&](Index one, Index other) { return depth(one) < depth(other); });
     for (const Index file : conftests) {
         const Text directory = directory_of(project_.files[static_cast<std::size_t>(file)].path);
         Place place;
@@ -324,7 +324,8 @@ Index Fixtures::place_of_module(Index file) {
     place.parent = last_place_;
     for (const Text name : names_.facts(file).plugins) {
         const Index plugin = names_.module(file, name);
-        if (plugin < 0 || std::find(plugin_files_.begin(), plugin_files_.end(), plugin) != plugin_files_.end()) continue;
+        if (plugin < 0 || std::find(plugin_files_.begin(), plugin_files_.end(), plugin) != plugin_files_.end())
+            continue;
         Place outer;
         outer.parent = place.parent;
         add_module(plugin, outer);
@@ -358,7 +359,8 @@ void Fixtures::add_module(Index file, Place& place) {
             case BindingKind::kValue:
                 if (!is_name(binding.value)) continue;
                 break;
-            default: continue;
+            default:
+                continue;
         }
         add_target(name.name, names_.target(name.file, binding), name.is_doubtful, place);
     }
@@ -429,7 +431,8 @@ void Fixtures::chain(Index place, Text name, std::vector<Index>& nearest_first) 
     const auto name_of = [&](Index fixture) { return fixtures[static_cast<std::size_t>(fixture)].name; };
     for (; place >= 0; place = places_[static_cast<std::size_t>(place)].parent) {
         const std::vector<Index>& all = places_[static_cast<std::size_t>(place)].fixtures;
-        auto at = std::lower_bound(all.begin(), all.end(), name, [&](Index one, Text other) { return name_of(one) < other; });
+        auto at =
+            std::lower_bound(all.begin(), all.end(), name, [&](Index one, Text other) { return name_of(one) < other; });
         const auto begin = at;
         while (at != all.end() && name_of(*at) == name) ++at;
         while (at != begin) nearest_first.push_back(*--at);  // the one that was registered last is the nearest
@@ -444,7 +447,8 @@ const Parameters* Fixtures::parameters_of(const FixtureInfo& fixture) const {
 }
 
 std::span<const Text> Fixtures::requests_of(const FixtureInfo& fixture) const {
-    if (fixture.file >= 0) return names_.facts(fixture.file).functions[static_cast<std::size_t>(fixture.function)].requests;
+    if (fixture.file >= 0)
+        return names_.facts(fixture.file).functions[static_cast<std::size_t>(fixture.function)].requests;
     if (fixture.bit < 0) return {};
     const auto& requests = kBuiltins[static_cast<std::size_t>(fixture.bit)].requests;
     const auto end = std::find(requests.begin(), requests.end(), Text());

@@ -33,7 +33,7 @@ namespace tach::analyzer {
 
 struct TestOptions {
     PytestVersion pytest = 0;
-    bool plugins_are_known = false;           // a name in neither of project, pytest and plugin_fixtures is missing
+    bool plugins_are_known = false;            // a name in neither of project, pytest and plugin_fixtures is missing
     std::vector<std::string> plugin_fixtures;  // not parametrized, not autouse
 };
 
@@ -68,10 +68,10 @@ struct Need {
 
 struct Closure {
     std::vector<Need> needs;
-    std::vector<Index> overridden;     // fixtures further out that are used as well, since an overriding one asks for them
-    std::vector<Index> parametrized;   // fixtures that multiply tests, in the order of their ids
+    std::vector<Index> overridden;  // fixtures further out that are used as well, since an overriding one asks for them
+    std::vector<Index> parametrized;      // fixtures that multiply tests, in the order of their ids
     Dynamic reasons = Dynamic::kNothing;  // kFixture, kParameters
-    bool asks_later = false;           // one of its functions calls request.getfixturevalue
+    bool asks_later = false;              // one of its functions calls request.getfixturevalue
 };
 
 struct Request {

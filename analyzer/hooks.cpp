@@ -50,7 +50,8 @@ void Hooks::add(const Project& project, Names& names, Index file, bool is_plugin
     if (!names.visible(file, visible_)) directories_[directory] |= Dynamic::kHook;  // there may be one among them
     for (const Visible& name : visible_) {
         if (!name.name.starts_with("pytest_") && !name.name.starts_with("collect_")) continue;
-        const auto hook = std::find_if(kHooks.begin(), kHooks.end(), [&](const Hook& one) { return one.name == name.name; });
+        const auto hook =
+            std::find_if(kHooks.begin(), kHooks.end(), [&](const Hook& one) { return one.name == name.name; });
         if (hook == kHooks.end()) continue;
         if (hook->name == "pytest_collect_file") collecting_.push_back(file);
         if (hook->is_everywhere || is_plugin) {

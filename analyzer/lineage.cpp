@@ -10,8 +10,9 @@ namespace tach::analyzer {
 namespace {
 
 constexpr std::array kHarmlessBases{
-    Text("object"),   Text("typing.Generic"), Text("typing.Protocol"), Text("typing_extensions.Generic"),
-    Text("abc.ABC"),  Text("typing_extensions.Protocol"),
+    Text("object"),          Text("typing.Generic"),
+    Text("typing.Protocol"), Text("typing_extensions.Generic"),
+    Text("abc.ABC"),         Text("typing_extensions.Protocol"),
 };
 
 constexpr std::array kTestCases{
@@ -23,34 +24,86 @@ constexpr std::array kTestCases{
 
 // Of the standard library, with an __init__ or __new__ of their own.
 constexpr std::array kConstructed{
-    Text("enum.Enum"),         Text("enum.IntEnum"),          Text("enum.Flag"),       Text("enum.IntFlag"),
-    Text("enum.StrEnum"),      Text("typing.NamedTuple"),     Text("typing.TypedDict"), Text("threading.Thread"),
-    Text("collections.UserDict"), Text("collections.OrderedDict"), Text("logging.Handler"),
+    Text("enum.Enum"),
+    Text("enum.IntEnum"),
+    Text("enum.Flag"),
+    Text("enum.IntFlag"),
+    Text("enum.StrEnum"),
+    Text("typing.NamedTuple"),
+    Text("typing.TypedDict"),
+    Text("threading.Thread"),
+    Text("collections.UserDict"),
+    Text("collections.OrderedDict"),
+    Text("logging.Handler"),
 };
 
 // Modules of the standard library that people inherit from; none has a unittest.TestCase in it.
 constexpr std::array kLibrary{
-    Text("abc"),       Text("argparse"), Text("array"),   Text("ast"),         Text("asyncio"),         Text("builtins"),
-    Text("cmd"),       Text("code"),     Text("codecs"),  Text("collections"), Text("concurrent"),      Text("configparser"),
-    Text("contextlib"), Text("csv"),     Text("ctypes"),  Text("dataclasses"), Text("datetime"),        Text("decimal"),
-    Text("email"),     Text("enum"),     Text("fractions"), Text("functools"), Text("html"),            Text("http"),
-    Text("importlib"), Text("io"),       Text("ipaddress"), Text("json"),      Text("logging"),         Text("multiprocessing"),
-    Text("numbers"),   Text("os"),       Text("pathlib"), Text("pickle"),      Text("queue"),           Text("random"),
-    Text("selectors"), Text("socket"),   Text("socketserver"), Text("ssl"),    Text("string"),          Text("subprocess"),
-    Text("tempfile"),  Text("threading"), Text("types"),  Text("typing"),      Text("typing_extensions"), Text("urllib"),
-    Text("uuid"),      Text("warnings"), Text("weakref"), Text("xml"),         Text("zipfile"),
+    Text("abc"),
+    Text("argparse"),
+    Text("array"),
+    Text("ast"),
+    Text("asyncio"),
+    Text("builtins"),
+    Text("cmd"),
+    Text("code"),
+    Text("codecs"),
+    Text("collections"),
+    Text("concurrent"),
+    Text("configparser"),
+    Text("contextlib"),
+    Text("csv"),
+    Text("ctypes"),
+    Text("dataclasses"),
+    Text("datetime"),
+    Text("decimal"),
+    Text("email"),
+    Text("enum"),
+    Text("fractions"),
+    Text("functools"),
+    Text("html"),
+    Text("http"),
+    Text("importlib"),
+    Text("io"),
+    Text("ipaddress"),
+    Text("json"),
+    Text("logging"),
+    Text("multiprocessing"),
+    Text("numbers"),
+    Text("os"),
+    Text("pathlib"),
+    Text("pickle"),
+    Text("queue"),
+    Text("random"),
+    Text("selectors"),
+    Text("socket"),
+    Text("socketserver"),
+    Text("ssl"),
+    Text("string"),
+    Text("subprocess"),
+    Text("tempfile"),
+    Text("threading"),
+    Text("types"),
+    Text("typing"),
+    Text("typing_extensions"),
+    Text("urllib"),
+    Text("uuid"),
+    Text("warnings"),
+    Text("weakref"),
+    Text("xml"),
+    Text("zipfile"),
 };
 
 constexpr std::array kBuiltins{
-    Text("bool"),  Text("bytearray"), Text("bytes"),    Text("complex"),     Text("dict"), Text("float"),
-    Text("frozenset"), Text("int"),   Text("list"),     Text("memoryview"),  Text("object"), Text("property"),
-    Text("range"), Text("set"),       Text("str"),      Text("tuple"),       Text("type"),
+    Text("bool"),      Text("bytearray"), Text("bytes"), Text("complex"),    Text("dict"),   Text("float"),
+    Text("frozenset"), Text("int"),       Text("list"),  Text("memoryview"), Text("object"), Text("property"),
+    Text("range"),     Text("set"),       Text("str"),   Text("tuple"),      Text("type"),
 };
 
 // Names of exceptions that do not end in Error, Exception or Warning.
 constexpr std::array kOtherExceptions{
-    Text("KeyboardInterrupt"), Text("StopIteration"), Text("StopAsyncIteration"), Text("SystemExit"),
-    Text("GeneratorExit"), Text("ExceptionGroup"), Text("BaseExceptionGroup"),
+    Text("KeyboardInterrupt"), Text("StopIteration"),  Text("StopAsyncIteration"), Text("SystemExit"),
+    Text("GeneratorExit"),     Text("ExceptionGroup"), Text("BaseExceptionGroup"),
 };
 
 template <std::size_t kSize>
@@ -95,9 +148,8 @@ Wish wish_of(const Binding& binding) {
 }
 
 bool is_abstract(const Function& function) {
-    return std::any_of(function.decorators.begin(), function.decorators.end(), [](const Decorator& decorator) {
-        return decorator.name.starts_with("abc.abstract");
-    });
+    return std::any_of(function.decorators.begin(), function.decorators.end(),
+                       [](const Decorator& decorator) { return decorator.name.starts_with("abc.abstract"); });
 }
 
 }  // namespace
@@ -166,8 +218,7 @@ void Lineages::add_base(ClassRef ref, Text base, Lineage& lineage, std::vector<c
     if (!base.empty()) {
         const Facts& facts = names_.facts(ref.file);
         const Index around = facts.classes[static_cast<std::size_t>(ref.index)].parent;
-        const Index local =
-            around >= 0 && base.find('.') == Text::npos ? names_.find(ref.file, around, base) : -1;
+        const Index local = around >= 0 && base.find('.') == Text::npos ? names_.find(ref.file, around, base) : -1;
         target = local >= 0 ? names_.target(ref.file, facts.bindings[static_cast<std::size_t>(local)])
                             : names_.resolve(ref.file, base);
     }

@@ -30,7 +30,7 @@ struct Lineage {
     bool is_test_case = false;
     bool has_constructor = false;
     bool is_abstract = false;
-    bool is_abstract_base = false;  // abc.ABC is among the bases
+    bool is_abstract_base = false;    // abc.ABC is among the bases
     bool has_generator_hook = false;  // pytest_generate_tests
     bool has_fixtures = false;
     Wish wish = Wish::kNone;

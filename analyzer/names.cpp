@@ -16,7 +16,9 @@ std::size_t hash_of(Index parent, Text name) {
     return std::hash<Text>{}(name) ^ (static_cast<std::size_t>(parent + 1) * 0x9E3779B97F4A7C15U);
 }
 
-bool is_star(const Import& import) { return import.member == "*" && import.function < 0 && !import.never_runs; }
+bool is_star(const Import& import) {
+    return import.member == "*" && import.function < 0 && !import.never_runs;
+}
 
 // Does `from module import *` bring the name?
 bool is_exported(const Facts& facts, Text name) {
@@ -33,7 +35,8 @@ bool is_before(const Position& one, const Position& other) {
 bool is_name(Text value) {
     if (value.empty() || value == "None" || value == "True" || value == "False") return false;
     const auto letter = [](char c) {
-        return c == '_' || c == '.' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<signed char>(c) < 0;
+        return c == '_' || c == '.' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               static_cast<signed char>(c) < 0;
     };
     if (!letter(value.front()) || value == "...") return false;
     return std::all_of(value.begin(), value.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
@@ -283,7 +286,8 @@ bool Names::append_star(Index file, const Import& import, int depth, std::vector
         }
         for (const Index binding : members(from, -1)) {
             const Text name = all.bindings[static_cast<std::size_t>(binding)].name;
-            if (!name.starts_with('_')) names.push_back({name, from, binding, import.is_conditional || import.is_guarded});
+            if (!name.starts_with('_'))
+                names.push_back({name, from, binding, import.is_conditional || import.is_guarded});
         }
         return is_whole;
     }

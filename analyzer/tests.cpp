@@ -41,7 +41,7 @@ constexpr std::array kMultiplyingMarks{Text("anyio"), Text("repeat")};
 struct Marks {
     std::uint32_t first = 0;
     std::uint32_t count = 0;
-    std::vector<Text> uses;           // usefixtures
+    std::vector<Text> uses;  // usefixtures
     std::vector<MarkUse> parametrize;
     Dynamic reasons = Dynamic::kNothing;
 };
@@ -66,7 +66,9 @@ struct Name {
     bool is_doubtful = false;
 };
 
-bool is_ignored(Text name) { return name.starts_with("__") && name.ends_with("__"); }
+bool is_ignored(Text name) {
+    return name.starts_with("__") && name.ends_with("__");
+}
 
 bool is_before(const Position& one, const Position& other) {
     return one.line != other.line ? one.line < other.line : one.column < other.column;
@@ -79,8 +81,10 @@ bool adds_names(const std::vector<Decorator>& decorators) {
 
 // Calls with which code gives its module or classes names that are nowhere in the source.
 bool makes_names(Text callee) {
-    constexpr std::array kMakers{Text("globals"), Text("vars"), Text("locals"), Text("exec"), Text("eval"), Text("setattr")};
-    return callee.size() >= 4 && callee.size() <= 7 && std::find(kMakers.begin(), kMakers.end(), callee) != kMakers.end();
+    constexpr std::array kMakers{Text("globals"), Text("vars"), Text("locals"),
+                                 Text("exec"),    Text("eval"), Text("setattr")};
+    return callee.size() >= 4 && callee.size() <= 7 &&
+           std::find(kMakers.begin(), kMakers.end(), callee) != kMakers.end();
 }
 
 // Do such calls run when the module is imported, in it or in a function of it that it calls?
@@ -300,7 +304,8 @@ void Discovery::collect_module(Index file) {
 void Discovery::collect_name(Collector& around, const Name& name) {
     const Binding& bound = binding(name);
     switch (bound.kind) {
-        case BindingKind::kDeleted: return;
+        case BindingKind::kDeleted:
+            return;
         case BindingKind::kFunction:
             if (!is_function_name(name.name)) return;
             break;
@@ -312,7 +317,8 @@ void Discovery::collect_name(Collector& around, const Name& name) {
             if (bound.is_data || (!is_name(bound.value) && !bound.value.empty())) return;
             if (bound.value.empty() && !is_function_name(name.name) && !is_class_name(name.name)) return;
             break;
-        case BindingKind::kClass: break;
+        case BindingKind::kClass:
+            break;
     }
     if (is_ignored(name.name) || name.name.find('.') != Text::npos) return;
     collect_target(around, name, names_.target(name.file, bound));
@@ -325,15 +331,20 @@ void Discovery::collect_target(Collector& around, const Name& name, const Target
         case TargetKind::kFunction:
             if (is_function_name(name.name)) collect_function(around, name.name, target, reasons);
             return;
-        case TargetKind::kClass: collect_class(around, name.name, target, reasons); return;
+        case TargetKind::kClass:
+            collect_class(around, name.name, target, reasons);
+            return;
         case TargetKind::kOutside: {
             const bool is_no_test =
                 std::any_of(kNoTests.begin(), kNoTests.end(), [&](Text known) { return target.leads_to(known); });
             if (!is_no_test) add_unknown(around, name, reasons | Dynamic::kOutside);
             return;
         }
-        case TargetKind::kUnknown: add_unknown(around, name, reasons | Dynamic::kValue); return;
-        default: return;
+        case TargetKind::kUnknown:
+            add_unknown(around, name, reasons | Dynamic::kValue);
+            return;
+        default:
+            return;
     }
 }
 
