@@ -70,8 +70,8 @@ class Fixtures::Walk {
         names_.clear();
         if (order == Order::kBreadth) {
             for (const Text name : initial) add(name);
-            for (std::size_t i = 0; i != names_.size(); ++i) {
-                const std::vector<Index>& found = chain(names_[i]);
+            for (std::size_t next_name = 0; next_name < names_.size();) {  // grows
+                const std::vector<Index>& found = chain(names_[next_name++]);
                 if (found.empty()) continue;
                 for (const Text next : all_.requests_of(fixture(found.front()))) add(next);
             }
@@ -222,13 +222,8 @@ class Fixtures::Walk {
     std::vector<Index> stack_;
 };
 
-Fixtures::Fixtures(const Project& project, Names& names, Lineages& lineages, Arena& arena, const TestOptions& options)
-    : project_(project),
-      names_(names),
-      lineages_(lineages),
-      arena_(arena),
-      options_(options),
-      module_places_(project.files.size(), -1) {
+Fixtures::Fixtures(const Project& project, Names& names, Arena& arena, const TestOptions& options)
+    : project_(project), names_(names), arena_(arena), options_(options), module_places_(project.files.size(), -1) {
     add_builtins();
     add_plugins();
     add_conftests();
@@ -539,8 +534,7 @@ Index Fixtures::make_closure(const Request& request, bool with_autouse) {
 }
 
 void Fixtures::close_fixtures() {
-    for (std::size_t i = 0; i != fixtures.size(); ++i) {
-        const FixtureInfo info = fixtures[i];
+    for (FixtureInfo& info : fixtures) {
         if (info.file < 0) continue;
         const Text name = info.name;
         Request request;
@@ -548,7 +542,7 @@ void Fixtures::close_fixtures() {
         request.names = {&name, 1};
         request.file = info.file;
         request.at = names_.facts(info.file).functions[static_cast<std::size_t>(info.function)].at;
-        fixtures[i].closure = make_closure(request, false);
+        info.closure = make_closure(request, false);
     }
 }
 

@@ -85,7 +85,7 @@ struct Request {
 
 class Fixtures {
   public:
-    Fixtures(const Project& project, Names& names, Lineages& lineages, Arena& arena, const TestOptions& options);
+    Fixtures(const Project& project, Names& names, Arena& arena, const TestOptions& options);
 
     [[nodiscard]] Index place_of_module(Index file);  // made by the first call
     [[nodiscard]] Index place_of_class(Index around, const Lineage& lineage);
@@ -134,7 +134,6 @@ class Fixtures {
 
     const Project& project_;
     Names& names_;
-    Lineages& lineages_;
     Arena& arena_;
     const TestOptions& options_;
     std::vector<Place> places_;

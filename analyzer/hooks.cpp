@@ -25,8 +25,8 @@ constexpr std::array kHooks{
     Hook{"pytest_ignore_collect", Dynamic::kHook, false},
     Hook{"pytest_itemcollected", Dynamic::kHook, false},
     Hook{"pytest_make_collect_report", Dynamic::kHook, false},
-    Hook{"pytest_make_parametrize_id", Dynamic::kHook, true},
-    Hook{"pytest_pycollect_makeitem", Dynamic::kHook, false},
+    Hook{"pytest_make_parametrize_id", Dynamic::kGenerated, true},
+    Hook{"pytest_pycollect_makeitem", Dynamic::kGenerated, false},
     Hook{"pytest_pycollect_makemodule", Dynamic::kHook, false},
 };
 

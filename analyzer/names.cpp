@@ -12,8 +12,13 @@ namespace {
 // More re-exports than any sane project has between a name and its definition; a guess that ends cycles.
 constexpr int kMostSteps = 16;
 
+// Of a namespace: the module's comes first.
+std::size_t place_of(Index parent) {
+    return parent < 0 ? 0 : static_cast<std::size_t>(parent) + 1;
+}
+
 std::size_t hash_of(Index parent, Text name) {
-    return std::hash<Text>{}(name) ^ (static_cast<std::size_t>(parent + 1) * 0x9E3779B97F4A7C15U);
+    return std::hash<Text>{}(name) ^ (place_of(parent) * 0x9E3779B97F4A7C15U);
 }
 
 bool is_star(const Import& import) {
@@ -57,13 +62,13 @@ Names::Space& Names::space(Index file) {
     if (!space.begins.empty()) return space;
     const Facts& all = facts(file);
     space.begins.assign(all.classes.size() + 2, 0);
-    for (const Binding& binding : all.bindings) ++space.begins[static_cast<std::size_t>(binding.parent + 1)];
+    for (const Binding& binding : all.bindings) ++space.begins[place_of(binding.parent)];
     std::uint32_t sum = 0;
     for (std::uint32_t& begin : space.begins) begin = std::exchange(sum, sum + begin);
     space.grouped.resize(all.bindings.size());
     std::vector<std::uint32_t> next(space.begins);
     for (std::size_t i = 0; i != all.bindings.size(); ++i) {
-        space.grouped[next[static_cast<std::size_t>(all.bindings[i].parent + 1)]++] = static_cast<Index>(i);
+        space.grouped[next[place_of(all.bindings[i].parent)]++] = static_cast<Index>(i);
     }
     space.has_stars = std::any_of(all.imports.begin(), all.imports.end(), is_star);
     return space;
@@ -71,7 +76,7 @@ Names::Space& Names::space(Index file) {
 
 std::span<const Index> Names::members(Index file, Index parent) {
     const Space& found = space(file);
-    const auto place = static_cast<std::size_t>(parent + 1);
+    const std::size_t place = place_of(parent);
     return std::span(found.grouped).subspan(found.begins[place], found.begins[place + 1] - found.begins[place]);
 }
 
@@ -137,7 +142,7 @@ Target Names::target(Index file, const Binding& binding, int depth) {
             break;
         case BindingKind::kValue:
             if (is_name(binding.value) && binding.value != binding.name) {
-                found = resolve(file, binding.value, depth + 1);
+                found = aliased(file, binding, depth + 1);
                 // A name without a definition may be anything that was made at run time.
                 if (found.kind == TargetKind::kAbsent) found.kind = TargetKind::kUnknown;
             } else {
@@ -148,6 +153,21 @@ Target Names::target(Index file, const Binding& binding, int depth) {
     }
     found.is_conditional |= binding.is_conditional;
     return found;
+}
+
+// `name = other` in a class sees the names of the class first.
+Target Names::aliased(Index file, const Binding& binding, int depth) {
+    if (depth > kMostSteps) return {};
+    if (binding.parent >= 0) {
+        const std::size_t dot = binding.value.find('.');
+        const Index local = find(file, binding.parent, binding.value.substr(0, dot));
+        if (local >= 0) {
+            const Text rest = dot == Text::npos ? Text() : binding.value.substr(dot + 1);
+            const Target found = target(file, facts(file).bindings[static_cast<std::size_t>(local)], depth + 1);
+            return descend(found, rest, depth + 1);
+        }
+    }
+    return resolve(file, binding.value, depth);
 }
 
 Target Names::imported(Index file, const Import& import, int depth) {
@@ -275,43 +295,29 @@ Target Names::resolve_module(Index file, Text canonical, int depth) {
     return outside;
 }
 
-bool Names::append_star(Index file, const Import& import, int depth, std::vector<Visible>& names) {
+bool Names::append_star(Index file, const Import& import, bool is_doubtful, int depth, std::vector<Visible>& names) {
     const Index from = module(file, import);
     if (from < 0 || depth > kMostSteps) return false;
     const Facts& all = facts(from);
-    bool is_whole = all.is_complete && (!all.has_exports || all.exports_known);
-    if (!all.has_exports) {
-        for (const Import& inner : all.imports) {
-            if (is_star(inner)) is_whole &= append_star(from, inner, depth + 1, names);
-        }
-        for (const Index binding : members(from, -1)) {
-            const Text name = all.bindings[static_cast<std::size_t>(binding)].name;
-            if (!name.starts_with('_'))
-                names.push_back({name, from, binding, import.is_conditional || import.is_guarded});
-        }
-        return is_whole;
-    }
+    is_doubtful |= import.is_conditional || import.is_guarded;
+    if (!all.has_exports) return append_all(from, is_doubtful, depth + 1, names) && all.is_complete;
+    bool is_whole = all.is_complete && all.exports_known;
     for (const Text name : all.exports) {
         const Index binding = find(from, -1, name);
         if (binding >= 0) {
-            names.push_back({name, from, binding, import.is_conditional || import.is_guarded});
+            names.push_back({name, from, binding, is_doubtful});
         } else {
-            is_whole &= starred(from, name, 0).kind == TargetKind::kAbsent;  // told by name, but from yet another file
+            // By a star import of yet another file: rare enough to be told as not known.
+            is_whole &= starred(from, name, 0).kind == TargetKind::kAbsent;
         }
     }
     return is_whole;
 }
 
-bool Names::visible(Index file, std::vector<Visible>& names) {
-    names.clear();
+// The module's own names and those of its star imports, by their places in the source. Depth 0: with private names.
+bool Names::append_all(Index file, bool is_doubtful, int depth, std::vector<Visible>& names) {
     const Facts& all = facts(file);
     const std::span<const Index> own = members(file, -1);
-    if (!space(file).has_stars) {
-        for (const Index binding : own) {
-            names.push_back({all.bindings[static_cast<std::size_t>(binding)].name, file, binding, false});
-        }
-        return true;
-    }
     bool is_whole = true;
     std::size_t next = 0;
     const auto append_until = [&](const Import* star) {
@@ -320,15 +326,29 @@ bool Names::visible(Index file, std::vector<Visible>& names) {
             if (star != nullptr && is_before(star->at, binding.at)) return;
             const bool is_the_star = binding.kind == BindingKind::kImport &&
                                      all.imports[static_cast<std::size_t>(binding.index)].member == "*";
-            if (!is_the_star) names.push_back({binding.name, file, own[next], false});
+            const bool is_hidden = depth != 0 && binding.name.starts_with('_');
+            if (!is_the_star && !is_hidden) names.push_back({binding.name, file, own[next], is_doubtful});
         }
     };
     for (const Import& import : all.imports) {
         if (!is_star(import)) continue;
         append_until(&import);
-        is_whole &= append_star(file, import, 0, names);
+        is_whole &= append_star(file, import, is_doubtful, depth + 1, names);
     }
     append_until(nullptr);
+    return is_whole;
+}
+
+bool Names::visible(Index file, std::vector<Visible>& names) {
+    names.clear();
+    if (!space(file).has_stars) {
+        const Facts& all = facts(file);
+        for (const Index binding : members(file, -1)) {
+            names.push_back({all.bindings[static_cast<std::size_t>(binding)].name, file, binding, false});
+        }
+        return true;
+    }
+    const bool is_whole = append_all(file, false, 0, names);
 
     // A name that comes twice keeps its first place; which of its values wins is not for us to say.
     std::unordered_map<Text, std::size_t> seen;

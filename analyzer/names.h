@@ -74,6 +74,7 @@ class Names {
     // The module's namespace in the order of its __dict__, star imports included. False: a star import brings names
     // that nobody can tell.
     [[nodiscard]] bool visible(Index file, std::vector<Visible>& names);
+    [[nodiscard]] bool has_stars(Index file) { return space(file).has_stars; }
 
   private:
     struct Space {
@@ -91,7 +92,9 @@ class Names {
     Target starred(Index file, Text name, int depth);
     Target imported(Index file, const Import& import, int depth);
     Target descend(Target target, Text rest, int depth);
-    bool append_star(Index file, const Import& import, int depth, std::vector<Visible>& names);
+    Target aliased(Index file, const Binding& binding, int depth);
+    bool append_all(Index file, bool is_doubtful, int depth, std::vector<Visible>& names);
+    bool append_star(Index file, const Import& import, bool is_doubtful, int depth, std::vector<Visible>& names);
 
     const Project& project_;
     ModuleLookup modules_;

@@ -120,13 +120,13 @@ class Discovery {
           arena_(std::make_unique<Arena>()),
           names_(project, modules),
           lineages_(names_),
-          fixtures_(project, names_, lineages_, *arena_, options),
+          fixtures_(project, names_, *arena_, options),
           hooks_(project, names_, fixtures_.plugins()) {}
 
     Tests run();
 
   private:
-    void collect_file(Index file);
+    void collect_file(Index index);
     void collect_text(const SourceFile& file);
     void collect_module(Index file);
     void collect_directories();
@@ -281,6 +281,10 @@ void Discovery::collect_module(Index file) {
     for (const Mark& mark : all.marks) add_mark(file, mark, module.marks);
     module.prefix = arena_->join({project_.files[static_cast<std::size_t>(file)].path, "::"});
 
+    const auto is_above = [](const Binding& one, const Binding& other) { return is_before(one.at, other.at); };
+    if (names_.has_stars(file) && !std::is_sorted(all.bindings.begin(), all.bindings.end(), is_above)) {
+        order_known_ = false;  // bound again, before or after the star: nobody knows
+    }
     Dynamic entry = Dynamic::kNothing;
     if (!is_whole) entry |= Dynamic::kStarImport;
     if (!all.is_complete) entry |= Dynamic::kIncomplete;
@@ -293,8 +297,7 @@ void Discovery::collect_module(Index file) {
     for (const Visible& name : visible_) {
         if (name.name.ends_with(".__test__")) questioned.insert(name.name.substr(0, name.name.size() - 9));
     }
-    for (std::size_t i = 0; i != visible_.size(); ++i) {
-        const Visible& name = visible_[i];
+    for (const Visible& name : visible_) {
         const bool is_questioned = !questioned.empty() && questioned.contains(name.name);
         if (name.is_doubtful) order_known_ = false;
         collect_name(module, {name.name, name.file, name.binding, name.is_doubtful || is_questioned});
@@ -305,6 +308,7 @@ void Discovery::collect_name(Collector& around, const Name& name) {
     const Binding& bound = binding(name);
     switch (bound.kind) {
         case BindingKind::kDeleted:
+            if (bound.is_conditional && !is_ignored(name.name)) add_unknown(around, name, Dynamic::kConditional);
             return;
         case BindingKind::kFunction:
             if (!is_function_name(name.name)) return;
@@ -387,10 +391,12 @@ void Discovery::collect_class(Collector& around, Text name, const Target& target
     const Lineage& lineage = lineages_.of(ref);
     const bool is_wanted = lineage.is_test_case || lineage.wish == Wish::kAlways || is_class_name(name);
     if (!is_wanted && !lineage.may_be_test_case && lineage.wish != Wish::kUnknown) return;
-    if (lineage.wish == Wish::kNever || around.depth > kMostNested) return;
-    if (is_wanted && !lineage.is_test_case && (lineage.has_constructor || lineage.is_abstract)) {
-        if (!lineage.may_be_test_case) return;
-    }
+    if (around.depth > kMostNested) return;
+    // Under a condition there may be another class of the name, or another base.
+    const bool is_certain = !target.is_conditional && !has(lineage.reasons, Dynamic::kConditional);
+    if (lineage.wish == Wish::kNever && is_certain) return;
+    const bool is_uncollectable = !lineage.is_test_case && (lineage.has_constructor || lineage.is_abstract);
+    if (is_wanted && is_uncollectable && is_certain && !lineage.may_be_test_case) return;
     const bool is_abstract_test_case = lineage.is_test_case && lineage.is_abstract;
     if (is_abstract_test_case && options_.pytest >= kFirstWithoutAbstract) return;
 
@@ -420,7 +426,7 @@ void Discovery::collect_class(Collector& around, Text name, const Target& target
     }
     const Class& own = facts(ref.file).classes[static_cast<std::size_t>(ref.index)];
     if (adds_names(own.decorators)) add_entry(around, Dynamic::kGenerated);
-    if (lineage.is_open || has(cls.reasons, Dynamic::kDecorator | Dynamic::kBaseClass) ||
+    if (lineage.is_open || !is_certain || has(cls.reasons, Dynamic::kDecorator | Dynamic::kBaseClass) ||
         has(lineage.reasons, Dynamic::kGenerated)) {
         add_entry(cls, Dynamic::kNothing);
     }
@@ -442,7 +448,7 @@ void Discovery::collect_members(Collector& cls, const Lineage& lineage) {
         const Facts& all = facts(ref.file);
         for (const Index index : names_.members(ref.file, ref.index)) {
             const Binding& bound = all.bindings[static_cast<std::size_t>(index)];
-            if (bound.kind == BindingKind::kDeleted) continue;
+            if (bound.kind == BindingKind::kDeleted && !bound.is_conditional) continue;
             if (is_alone || seen.insert(bound.name).second) names.push_back({bound.name, ref.file, index, false});
         }
     }
@@ -463,7 +469,9 @@ void Discovery::collect_unittest(Collector& cls, const Lineage& lineage) {
         for (const Index index : names_.members(ref.file, ref.index)) {
             const Binding& bound = all.bindings[static_cast<std::size_t>(index)];
             const bool is_run = bound.name == "runTest";
-            if (bound.kind == BindingKind::kDeleted || (!is_run && !bound.name.starts_with("test"))) continue;
+            if ((bound.kind == BindingKind::kDeleted && !bound.is_conditional) ||
+                (!is_run && !bound.name.starts_with("test")))
+                continue;
             if (!seen.insert(bound.name).second) continue;
             if (is_run) {
                 run_test = {bound.name, ref.file, index, false};
@@ -495,7 +503,10 @@ void Discovery::collect_unittest(Collector& cls, const Lineage& lineage) {
 
 void Discovery::collect_function(Collector& around, Text name, const Target& target, Dynamic reasons) {
     const Function& function = facts(target.file).functions[static_cast<std::size_t>(target.index)];
-    if (function.fixture >= 0) return;
+    if (function.fixture >= 0) {
+        if (!around.is_unittest) return;
+        reasons |= Dynamic::kValue;  // unittest takes what can be called
+    }
     if (!function.is_known) {
         reasons |= Dynamic::kDecorator;
         if (adds_names(function.decorators)) add_entry(around, Dynamic::kGenerated);
@@ -541,8 +552,8 @@ void Discovery::collect_items(const Collector& around, Test& test, const Functio
     test.closure = fixtures_.closure({around.place, asked_, given_, test.definition, function.at, function.name});
     const Closure& closure = fixtures_.closures[static_cast<std::size_t>(test.closure)];
     test.reasons |= closure.reasons;
-    constexpr Dynamic kManifold =
-        Dynamic::kParameters | Dynamic::kDecorator | Dynamic::kGenerated | Dynamic::kFixture | Dynamic::kHook;
+    constexpr Dynamic kManifold = Dynamic::kParameters | Dynamic::kDecorator | Dynamic::kGenerated | Dynamic::kFixture |
+                                  Dynamic::kConditional | Dynamic::kValue;
     if (around.is_unittest || (closure.parametrized.empty() && marks.parametrize.empty())) {
         if (has(test.reasons, kManifold) && !around.is_unittest) test.reach = Reach::kFunction;
         found_.tests.push_back(test);
@@ -676,14 +687,13 @@ void Discovery::add_mark(Index file, const Mark& mark, Marks& marks) {
     } else if (!mark.known && mark.name.empty()) {
         marks.reasons |= Dynamic::kParameters;
     } else if (std::find(kMultiplyingMarks.begin(), kMultiplyingMarks.end(), mark.name) != kMultiplyingMarks.end()) {
-        marks.reasons |= Dynamic::kHook;
+        marks.reasons |= Dynamic::kGenerated;
     }
 }
 
 void Discovery::add_marks_around(const Marks& around, Marks& marks) {
     for (std::uint32_t i = 0; i != around.count; ++i) {
-        const MarkUse use = found_.marks[around.first + i];
-        found_.marks.push_back(use);
+        found_.marks.push_back(MarkUse(found_.marks[around.first + i]));  // a copy: the vector may move
     }
     marks.count += around.count;
     marks.uses.insert(marks.uses.end(), around.uses.begin(), around.uses.end());

@@ -339,3 +339,80 @@ TEST_CASE("doctests are dynamic") {
     const Found found = find_in({text, empty});
     CHECK(dynamic(found.tests) == Strings{"docs/use.txt::use.txt"});
 }
+
+TEST_CASE("what a condition decides keeps everything that it may hide") {
+    Source source("test_it.py");
+    const Index cls = source.cls("TestIt");
+    source.def("test_x", {}, cls);
+    source.klass(cls).is_conditional = true;
+    source.klass(cls).has_init = true;
+    Binding& deleted = source.value("test_deleted", "");
+    deleted.kind = BindingKind::kDeleted;
+    deleted.is_conditional = true;
+    source.value("test_gone", "").kind = BindingKind::kDeleted;
+    const Found found = find_in({source});
+    CHECK(dynamic(found.tests) ==
+          Strings{"test_it.py::TestIt", "test_it.py::TestIt::test_x", "test_it.py::test_deleted"});
+    CHECK(reasons(found, "test_it.py::TestIt") == Dynamic::kConditional);
+}
+
+TEST_CASE("an alias in a class sees the names of the class first") {
+    Source source("test_it.py");
+    source.parametrize(source.def("check", {"x"}), {"x"}, {"1"});
+    const Index cls = source.cls("TestIt");
+    source.def("check", {}, cls);
+    source.value("test_alias", "check", cls);
+    const Found found = find_in({source});
+    CHECK(known(found.tests) == Strings{"test_it.py::TestIt::test_alias"});
+}
+
+TEST_CASE("names that a star import and the module both bind are dynamic, and leave the order open") {
+    Source deep("deep.py");
+    deep.def("test_deep");
+    Source shared("shared.py");
+    shared.def("test_first");
+    shared.import("deep", "*");
+    shared.def("test_both");
+    Source source("test_it.py");
+    source.import("shared", "*");
+    source.def("test_both");
+    const Found found = find_in({deep, shared, source});
+    CHECK(known(found.tests) == Strings{"test_it.py::test_first", "test_it.py::test_deep"});
+    CHECK(dynamic(found.tests) == Strings{"test_it.py::test_both"});
+    CHECK_FALSE(found.tests.files[0].order_known);
+}
+
+TEST_CASE("relative imports and re-exports are followed, cycles are not followed for ever") {
+    Source package("pkg/__init__.py");
+    package.import("one", "test_a", {}, 1);
+    package.import("two", "test_loop", {}, 1);
+    Source one("pkg/one.py");
+    one.def("test_a");
+    Source two("pkg/two.py");
+    two.import("", "test_loop", {}, 1);
+    Source source("pkg/test_it.py");
+    source.import("", "test_a", {}, 1);
+    source.import("", "test_loop", {}, 1);
+    source.import("", "two", "test_two", 1);
+    const Found found = find_in({package, one, two, source});
+    CHECK(known(found.tests) == Strings{"pkg/test_it.py::test_a"});
+    CHECK(dynamic(found.tests) == Strings{"pkg/test_it.py::test_loop"});
+}
+
+TEST_CASE("a class that inherits from itself, or without a consistent order, ends") {
+    Source source("test_it.py");
+    source.cls("TestSelf", {"TestSelf"});
+    source.cls("TestOne", {"TestTwo"});
+    source.cls("TestTwo", {"TestOne"});
+    source.cls("A");
+    source.cls("B", {"A"});
+    const Index cross = source.cls("TestCross", {"A", "B"});
+    source.def("test_x", {}, cross);
+    const Index alias = source.cls("TestAlias");
+    source.value("TestInner", "TestAlias", alias);
+    source.def("test_x", {}, alias);
+    const Found found = find_in({source});
+    CHECK(has(reasons(found, "test_it.py::TestSelf"), Dynamic::kBaseClass));
+    CHECK(has(reasons(found, "test_it.py::TestCross::test_x"), Dynamic::kBaseClass));
+    CHECK(find(found.tests, "test_it.py::TestAlias::TestInner::test_x") != nullptr);
+}
