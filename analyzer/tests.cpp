@@ -143,6 +143,7 @@ class Discovery {
 
     void add_marks(Index file, const std::vector<Mark>& all, Position definition, Marks& marks);
     void add_mark(Index file, const Mark& mark, Marks& marks);
+    void add_class_marks(const Lineage& lineage, const Marks& around, Marks& marks);
     void add_marks_around(const Marks& around, Marks& marks);
     [[nodiscard]] bool sources_of(const Closure& closure, const Marks& marks, std::vector<const IdList*>& lists);
     [[nodiscard]] bool is_widely_parametrized(const Closure& closure, const Marks& marks) const;
@@ -414,16 +415,7 @@ void Discovery::collect_class(Collector& around, Text name, const Target& target
     if (!is_wanted) return add_entry(cls, Dynamic::kPossibleTestCase);
 
     cls.place = fixtures_.place_of_class(around.place, lineage);
-    cls.marks.first = static_cast<std::uint32_t>(found_.marks.size());
-    for (auto base = lineage.order.rbegin(); base != lineage.order.rend(); ++base) {
-        const Class& one = facts(base->file).classes[static_cast<std::size_t>(base->index)];
-        add_marks(base->file, one.marks, one.at, cls.marks);
-    }
-    if (cls.marks.count == 0) {
-        cls.marks = around.marks;
-    } else {
-        add_marks_around(around.marks, cls.marks);
-    }
+    add_class_marks(lineage, around.marks, cls.marks);
     const Class& own = facts(ref.file).classes[static_cast<std::size_t>(ref.index)];
     if (adds_names(own.decorators)) add_entry(around, Dynamic::kGenerated);
     if (lineage.is_open || !is_certain || has(cls.reasons, Dynamic::kDecorator | Dynamic::kBaseClass) ||
@@ -691,9 +683,25 @@ void Discovery::add_mark(Index file, const Mark& mark, Marks& marks) {
     }
 }
 
+// Of the class and its bases, the furthest one first, then those around the class.
+void Discovery::add_class_marks(const Lineage& lineage, const Marks& around, Marks& marks) {
+    marks.first = static_cast<std::uint32_t>(found_.marks.size());
+    for (std::size_t i = lineage.order.size(); i-- != 0;) {
+        const ClassRef ref = lineage.order[i];
+        const Class& cls = facts(ref.file).classes[static_cast<std::size_t>(ref.index)];
+        add_marks(ref.file, cls.marks, cls.at, marks);
+    }
+    if (marks.count == 0) {
+        marks = around;
+    } else {
+        add_marks_around(around, marks);
+    }
+}
+
 void Discovery::add_marks_around(const Marks& around, Marks& marks) {
     for (std::uint32_t i = 0; i != around.count; ++i) {
-        found_.marks.push_back(MarkUse(found_.marks[around.first + i]));  // a copy: the vector may move
+        const MarkUse copy = found_.marks[around.first + i];  // the vector may move
+        found_.marks.push_back(copy);
     }
     marks.count += around.count;
     marks.uses.insert(marks.uses.end(), around.uses.begin(), around.uses.end());
