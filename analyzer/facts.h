@@ -71,7 +71,7 @@ struct Parameters {
 struct Mark {
     Text name;       // "skip", "usefixtures"
     Text arguments;  // as written, without the parentheses
-    Position at;
+    Position at;     // of the decorator, or in `pytestmark = ...`
     std::vector<Text> strings;  // of usefixtures: its arguments, if all are literals
     Index parameters = -1;      // of parametrize: into Facts::parameters
     bool known = true;          // false: the mark is the result of an expression that cannot be folded
@@ -143,6 +143,7 @@ struct Binding {
     Text value;         // of kValue: the literal or canonical name, if it is one ("False", "helpers.make"); else empty
     Position at;
     bool is_conditional = false;  // or bound more than once in ways that do not tell which one wins
+    bool is_data = false;         // of kValue: a display, comprehension, number or text: neither function nor class
 };
 
 // --- imports --------------------------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ void ImportGraph::add_absolute(Index file, const Import& import, const Edge& edg
 }
 
 void ImportGraph::follow_re_export(Index file, const Import& import, const Edge& edge) {
-    for (const Target& target : references_.resolve(file, canonical_member(import))) {
+    for (const Meaning& target : references_.resolve(file, canonical_member(import))) {
         if (target.file < 0 || target.file == edge.to) continue;
         Edge direct = edge;
         direct.to = target.file;

@@ -65,11 +65,6 @@ struct Boundary {
     Position at;
 };
 
-struct FileDiagnostic {
-    Index file = -1;
-    Diagnostic diagnostic;
-};
-
 class ImportGraph {
   public:
     ImportGraph(const Project& project, const Modules& modules, References& references);

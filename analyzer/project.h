@@ -18,6 +18,11 @@ struct SourceFile {
     Facts facts;
 };
 
+struct FileDiagnostic {
+    Index file = -1;
+    Diagnostic diagnostic;
+};
+
 struct Project {
     Settings settings;
     std::vector<SourceFile> files;  // in order of the path, bytewise
