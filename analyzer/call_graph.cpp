@@ -159,7 +159,8 @@ void CallGraph::visit(Index node) {
 }
 
 void CallGraph::drain() {
-    for (std::size_t at = 0; at < queue_.size(); ++at) look_at(place(queue_[at]));
+    std::size_t next = 0;  // it grows meanwhile
+    while (next < queue_.size()) look_at(place(queue_[next++]));
     queue_.clear();
 }
 

@@ -75,7 +75,10 @@ class CallGraph {
     struct Method {
         Text name;
         Index node;
-        friend auto operator<=>(const Method&, const Method&) = default;
+        friend bool operator==(const Method&, const Method&) = default;
+        friend bool operator<(const Method& left, const Method& right) {
+            return left.name != right.name ? left.name < right.name : left.node < right.node;
+        }
     };
     struct Visible {
         bool is_made = false;
@@ -108,7 +111,7 @@ class CallGraph {
     void add_methods(Index file, Text name, Resolved& to);
     void add_hit(Text callee, Resolved& to);
     [[nodiscard]] const Visible& visible_in(Index file);
-    void add_visible(Index file, Text canonical, Visible& to);
+    void add_visible(Index file, Text name, Visible& to);
     void add_methods_of(Index file, Index index, Visible& to);
     [[nodiscard]] bool is_imported(Index file, Text name) const;
     [[nodiscard]] std::span<const Index> calls_of(Place place);
