@@ -105,9 +105,9 @@ class CallGraph {
     [[nodiscard]] bool is_dynamic_import(Index file, const Call& call) const;
     [[nodiscard]] const Resolved& resolved(Place place, Text callee);
     [[nodiscard]] Resolved resolve(Place place, Text callee);
-    void add_target(Index file, const Target& target, Resolved& to);
+    void add_target(Index file, const Referent& target, Resolved& to);
     void add_class(Index file, Index index, Resolved& to);
-    void add_member(const Target& target, Resolved& to);
+    void add_member(const Referent& target, Resolved& to);
     void add_methods(Index file, Text name, Resolved& to);
     void add_hit(Text callee, Resolved& to);
     [[nodiscard]] const Visible& visible_in(Index file);

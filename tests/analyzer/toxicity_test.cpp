@@ -316,6 +316,7 @@ TEST_CASE("two analyses of one project say the same") {
 
 TEST_CASE("ten thousand files with fifty calls each are no matter", "[.speed]") {
     std::vector<std::string> names;
+    names.reserve(5050);
     for (int at = 0; at < 5000; ++at) names.push_back(fmt::format("pkg.m{}", at));
     for (int at = 0; at < 50; ++at) names.push_back(fmt::format("variable{}.method{}", at, at));
     ProjectBuilder builder;
