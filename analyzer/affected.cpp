@@ -108,8 +108,8 @@ class Search {
     }
 
     void add_data(Text path, Index change) {
-        Text directory = directory_of(path);
-        while (!directory.empty() && !has_reached_files(directory)) directory = directory_of(directory);
+        Text directory = parent_directory(path);
+        while (!directory.empty() && !has_reached_files(directory)) directory = parent_directory(directory);
         if (!directory.empty()) {
             for (const SourceFile& other : below(directory)) {
                 const Index file = index_of(other);
@@ -155,7 +155,7 @@ class Search {
             if (can_run(importing.kind)) add(importing.from, {.file = importing.from, .next = step, .edge = edge});
         }
         for (const Index importer : dynamic_) {
-            const Text directory = directory_of(project_.files[importer].path);
+            const Text directory = parent_directory(project_.files[importer].path);
             const Text path = project_.files[file].path;
             const bool is_below =
                 directory.empty() || (path.starts_with(directory) && path.substr(directory.size()).starts_with('/'));

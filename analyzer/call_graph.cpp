@@ -159,7 +159,8 @@ void CallGraph::visit(Index node) {
 }
 
 void CallGraph::drain() {
-    for (std::size_t at = 0; at < queue_.size(); ++at) look_at(place(queue_[at]));
+    std::size_t next = 0;  // it grows meanwhile
+    while (next < queue_.size()) look_at(place(queue_[next++]));
     queue_.clear();
 }
 
@@ -263,7 +264,7 @@ CallGraph::Resolved CallGraph::resolve(Place place, Text callee) {
         result.hits.push_back({rule, callee});
         return result;
     }
-    for (const Meaning& target : references_.resolve_call(place.file, place.function, callee)) {
+    for (const Referent& target : references_.resolve_call(place.file, place.function, callee)) {
         add_target(place.file, target, result);
     }
     std::sort(result.nodes.begin(), result.nodes.end());
@@ -271,27 +272,27 @@ CallGraph::Resolved CallGraph::resolve(Place place, Text callee) {
     return result;
 }
 
-void CallGraph::add_target(Index file, const Meaning& target, Resolved& to) {
+void CallGraph::add_target(Index file, const Referent& target, Resolved& to) {
     switch (target.kind) {
-        case Meaning::Kind::kFunction:
+        case Referent::Kind::kFunction:
             to.nodes.push_back(node({target.file, target.index}));
             break;
-        case Meaning::Kind::kClass:
+        case Referent::Kind::kClass:
             add_class(target.file, target.index, to);
             break;
-        case Meaning::Kind::kMember:
+        case Referent::Kind::kMember:
             add_member(target, to);
             break;
-        case Meaning::Kind::kValue:
+        case Referent::Kind::kValue:
             add_methods(target.file, target.name, to);
             break;
-        case Meaning::Kind::kExternal:
+        case Referent::Kind::kExternal:
             if (!target.is_as_written) return add_hit(target.name, to);
             // Of no import: a variable's method.
             if (target.name.find('.') == std::string::npos || is_imported(file, first_part(target.name))) return;
             add_methods(file, last_part(target.name), to);
             break;
-        case Meaning::Kind::kModule:
+        case Referent::Kind::kModule:
             break;
     }
 }
@@ -311,7 +312,7 @@ void CallGraph::add_class(Index file, Index index, Resolved& to) {
     }
 }
 
-void CallGraph::add_member(const Meaning& target, Resolved& to) {
+void CallGraph::add_member(const Referent& target, Resolved& to) {
     const References::Lineage lineage = references_.lineage(target.file, target.index);
     for (const auto& one : lineage.classes) {
         const Index method = references_.method(one.file, one.index, target.name);
@@ -354,10 +355,10 @@ const CallGraph::Visible& CallGraph::visible_in(Index file) {
 
 // A class that the file names, or what a function of another file may give it: an instance of that file's classes.
 void CallGraph::add_visible(Index file, Text name, Visible& to) {
-    for (const Meaning& target : references_.resolve(file, name)) {
-        if (target.kind == Meaning::Kind::kClass) add_methods_of(target.file, target.index, to);
+    for (const Referent& target : references_.resolve(file, name)) {
+        if (target.kind == Referent::Kind::kClass) add_methods_of(target.file, target.index, to);
         const bool is_from_elsewhere = target.file >= 0 && target.file != file;
-        const bool gives_anything = target.kind == Meaning::Kind::kFunction || target.kind == Meaning::Kind::kValue;
+        const bool gives_anything = target.kind == Referent::Kind::kFunction || target.kind == Referent::Kind::kValue;
         if (!is_from_elsewhere || !gives_anything) continue;
         const Facts& facts = project_.files[target.file].facts;
         for (std::size_t at = 0; at < facts.functions.size(); ++at) {

@@ -75,7 +75,10 @@ class CallGraph {
     struct Method {
         Text name;
         Index node;
-        friend auto operator<=>(const Method&, const Method&) = default;
+        friend bool operator==(const Method&, const Method&) = default;
+        friend bool operator<(const Method& left, const Method& right) {
+            return left.name != right.name ? left.name < right.name : left.node < right.node;
+        }
     };
     struct Visible {
         bool is_made = false;
@@ -102,13 +105,13 @@ class CallGraph {
     [[nodiscard]] bool is_dynamic_import(Index file, const Call& call) const;
     [[nodiscard]] const Resolved& resolved(Place place, Text callee);
     [[nodiscard]] Resolved resolve(Place place, Text callee);
-    void add_target(Index file, const Meaning& target, Resolved& to);
+    void add_target(Index file, const Referent& target, Resolved& to);
     void add_class(Index file, Index index, Resolved& to);
-    void add_member(const Meaning& target, Resolved& to);
+    void add_member(const Referent& target, Resolved& to);
     void add_methods(Index file, Text name, Resolved& to);
     void add_hit(Text callee, Resolved& to);
     [[nodiscard]] const Visible& visible_in(Index file);
-    void add_visible(Index file, Text canonical, Visible& to);
+    void add_visible(Index file, Text name, Visible& to);
     void add_methods_of(Index file, Index index, Visible& to);
     [[nodiscard]] bool is_imported(Index file, Text name) const;
     [[nodiscard]] std::span<const Index> calls_of(Place place);

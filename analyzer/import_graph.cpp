@@ -88,13 +88,13 @@ void ImportGraph::add_implicit(Index file) {
             add(edge);
         }
     }
-    const Text directory = directory_of(source.path);
+    const Text directory = parent_directory(source.path);
     if (source.is_conftest) is_plugin_[file] = 1;
     edge.kind = EdgeKind::kConftest;
     if (!source.is_conftest) {
         edge.to = conftest_above(directory);
     } else if (!directory.empty()) {
-        edge.to = conftest_above(directory_of(directory));
+        edge.to = conftest_above(parent_directory(directory));
     } else {
         edge.to = -1;
     }
@@ -109,7 +109,7 @@ Index ImportGraph::conftest_above(Text directory) const {
         path += directory.empty() ? "conftest.py" : "/conftest.py";
         const Index file = modules_.file_at(path);
         if (file >= 0 || directory.empty()) return file;
-        directory = directory_of(directory);
+        directory = parent_directory(directory);
     }
 }
 
@@ -165,7 +165,7 @@ void ImportGraph::add_absolute(Index file, const Import& import, const Edge& edg
 }
 
 void ImportGraph::follow_re_export(Index file, const Import& import, const Edge& edge) {
-    for (const Meaning& target : references_.resolve(file, canonical_member(import))) {
+    for (const Referent& target : references_.resolve(file, canonical_member(import))) {
         if (target.file < 0 || target.file == edge.to) continue;
         Edge direct = edge;
         direct.to = target.file;

@@ -19,7 +19,7 @@ bool is_python(Text path) {
 
 // What the last part of a name is looked for as: "a/b" for a/b.py and for a/b/__init__.py.
 Text stem_of(Text path) {
-    if (is_init(path)) return directory_of(path);
+    if (is_init(path)) return parent_directory(path);
     return path.substr(0, path.size() - 3);
 }
 
@@ -52,7 +52,7 @@ int shared_directories(Text left, Text right) {
 
 }  // namespace
 
-Text directory_of(Text path) {
+Text parent_directory(Text path) {
     return parent_of(path);
 }
 
@@ -90,7 +90,7 @@ void Modules::find_search_directories() {
     Text last_directory = "\n";  // of no file
     for (const SourceFile& file : project_.files) {
         const bool is_loaded_by_path = file.is_test || file.is_conftest;
-        const Text directory = directory_of(file.path);
+        const Text directory = parent_directory(file.path);
         // Sorted by path: files of one directory mostly follow each other.
         if (file.is_text || (directory == last_directory && !is_loaded_by_path)) continue;
         if (last_part(directory) == "src" && init_of(directory) < 0) add_search_directory(directory, false);
@@ -105,7 +105,7 @@ void Modules::find_search_directories() {
 
 // The first directory upwards without an __init__.py.
 Text Modules::package_root(Text path) const {
-    Text directory = directory_of(path);
+    Text directory = parent_directory(path);
     while (!directory.empty() && init_of(directory) >= 0) directory = parent_of(directory);
     return directory;
 }
@@ -150,7 +150,7 @@ Text Modules::chosen_name(Index file, Text dotted) {
     if (!is_loaded_by_path || settings.consider_namespace_packages) {
         Text outer = root;
         while (!outer.empty() && directories_.find(outer) != 1) outer = parent_of(outer);
-        const bool is_in_package = init_of(directory_of(source.path)) >= 0;
+        const bool is_in_package = init_of(parent_directory(source.path)) >= 0;
         if (!outer.empty() || (!is_loaded_by_path && !is_in_package)) root = outer;
     }
     if (dotted.size() <= root.size()) return dotted.substr(dotted.rfind('.') + 1);  // an __init__.py of no package
@@ -181,7 +181,7 @@ Index Modules::init_of(Text directory) const {
 
 Index Modules::package(Index file) const {
     const Text path = project_.files[file].path;
-    const Text directory = directory_of(path);
+    const Text directory = parent_directory(path);
     if (!is_init(path)) return init_of(directory);
     return directory.empty() ? -1 : init_of(parent_of(directory));
 }
@@ -230,7 +230,7 @@ Modules::Prefix Modules::find_prefix(Index file, Text canonical) const {
         }
         return {};
     }
-    Text directory = directory_of(project_.files[file].path);
+    Text directory = parent_directory(project_.files[file].path);
     for (std::size_t level = 1; level < dots; ++level) {
         if (directory.empty()) return {};
         directory = parent_of(directory);

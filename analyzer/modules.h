@@ -28,7 +28,7 @@
 namespace tach::analyzer {
 
 // The directory of a path, without the '/' at its end; empty: the root.
-[[nodiscard]] Text directory_of(Text path);
+[[nodiscard]] Text parent_directory(Text path);
 
 class Modules {
   public:

@@ -78,11 +78,11 @@ const References::Names& References::names_of(Index file) {
     return names;
 }
 
-std::vector<Meaning> References::resolve(Index file, Text canonical) {
+std::vector<Referent> References::resolve(Index file, Text canonical) {
     return run({file, std::string(canonical), false, true});
 }
 
-std::vector<Meaning> References::resolve_call(Index file, Index caller, Text callee) {
+std::vector<Referent> References::resolve_call(Index file, Index caller, Text callee) {
     const Facts& facts = project_.files[file].facts;
     const Index parent = caller >= 0 ? facts.functions[caller].parent : -1;
     const Text head = first_part(callee);
@@ -94,7 +94,7 @@ std::vector<Meaning> References::resolve_call(Index file, Index caller, Text cal
     return std::exchange(targets_, {});
 }
 
-std::vector<Meaning> References::run(Step first) {
+std::vector<Referent> References::run(Step first) {
     targets_.clear();
     steps_.clear();
     steps_.push_back(std::move(first));
@@ -122,11 +122,11 @@ void References::follow(const Step& step) {
     if (prefix.file >= 0) {
         Text rest = name.substr(prefix.size);
         if (rest.starts_with('.')) rest.remove_prefix(1);
-        if (rest.empty()) return found({Meaning::Kind::kModule, prefix.file, -1, {}});
+        if (rest.empty()) return found({Referent::Kind::kModule, prefix.file, -1, {}});
         return look_in(prefix.file, rest);
     }
     if (name.starts_with('.')) return;
-    found({Meaning::Kind::kExternal, -1, -1, std::string(name), step.is_first});
+    found({Referent::Kind::kExternal, -1, -1, std::string(name), step.is_first});
     // A bare name that nothing binds may be one of a star import's.
     if (!step.is_canonical && name.find('.') == Text::npos) look_in(step.file, name);
 }
@@ -142,13 +142,13 @@ void References::look_in(Index file, Text name) {
     for (auto at = begin; at != end; ++at) {
         const Binding& binding = facts.bindings[*at];
         if (binding.kind == BindingKind::kFunction && rest.empty()) {
-            found({Meaning::Kind::kFunction, file, binding.index, {}});
+            found({Referent::Kind::kFunction, file, binding.index, {}});
         } else if (binding.kind == BindingKind::kClass) {
             look_in_class(file, binding.index, rest);
         } else if (binding.kind == BindingKind::kValue && is_name(binding.value) && first_part(binding.value) != head) {
             steps_.push_back({file, std::string(binding.value) + (rest.empty() ? "" : ".") + std::string(rest), false});
         } else if (binding.kind == BindingKind::kValue) {
-            found({Meaning::Kind::kValue, file, -1, std::string(rest.empty() ? rest : last_part(rest))});
+            found({Referent::Kind::kValue, file, -1, std::string(rest.empty() ? rest : last_part(rest))});
         }
     }
     if (begin != end || first != last) return;
@@ -169,10 +169,10 @@ void References::look_in_class(Index file, Index index, Text name) {
         index = static_cast<Index>(inner - facts.classes.begin());
         name = after_first_part(name);
     }
-    if (name.empty()) return found({Meaning::Kind::kClass, file, index, {}});
-    if (name.find('.') != Text::npos) return found({Meaning::Kind::kValue, file, -1, std::string(last_part(name))});
-    if (const Index own = method(file, index, name); own >= 0) return found({Meaning::Kind::kFunction, file, own, {}});
-    found({Meaning::Kind::kMember, file, index, std::string(name)});
+    if (name.empty()) return found({Referent::Kind::kClass, file, index, {}});
+    if (name.find('.') != Text::npos) return found({Referent::Kind::kValue, file, -1, std::string(last_part(name))});
+    if (const Index own = method(file, index, name); own >= 0) return found({Referent::Kind::kFunction, file, own, {}});
+    found({Referent::Kind::kMember, file, index, std::string(name)});
 }
 
 void References::follow_import(Index file, const Import& import, Text rest) {
@@ -191,7 +191,7 @@ void References::follow_import(Index file, const Import& import, Text rest) {
     steps_.push_back({file, std::move(name), true});
 }
 
-void References::found(Meaning target) {
+void References::found(Referent target) {
     targets_.push_back(std::move(target));
 }
 
@@ -212,9 +212,9 @@ References::Lineage References::lineage(Index file, Index index) {
         const Lineage::Class derived = lineage.classes[at];
         for (const Text base : project_.files[derived.file].facts.classes[derived.index].bases) {
             if (base.empty()) continue;
-            for (Meaning& target : resolve(derived.file, base)) {
-                if (target.kind == Meaning::Kind::kExternal) lineage.externals.push_back(std::move(target.name));
-                if (target.kind != Meaning::Kind::kClass) continue;
+            for (Referent& target : resolve(derived.file, base)) {
+                if (target.kind == Referent::Kind::kExternal) lineage.externals.push_back(std::move(target.name));
+                if (target.kind != Referent::Kind::kClass) continue;
                 const bool is_new = std::none_of(lineage.classes.begin(), lineage.classes.end(), [&](auto known) {
                     return known.file == target.file && known.index == target.index;
                 });

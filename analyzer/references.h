@@ -15,7 +15,7 @@
 
 namespace tach::analyzer {
 
-struct Meaning {
+struct Referent {
     enum class Kind : std::uint8_t {
         kFunction,  // `index` into the file's functions
         kClass,     // `index` into its classes
@@ -36,10 +36,10 @@ class References {
     References(const Project& project, const Modules& modules);
 
     // What a canonical name stands for, as read in `file`.
-    [[nodiscard]] std::vector<Meaning> resolve(Index file, Text canonical);
+    [[nodiscard]] std::vector<Referent> resolve(Index file, Text canonical);
 
     // The same for what a function calls: `self` and `cls` are of its class.
-    [[nodiscard]] std::vector<Meaning> resolve_call(Index file, Index caller, Text callee);
+    [[nodiscard]] std::vector<Referent> resolve_call(Index file, Index caller, Text callee);
 
     // A class with all that it derives from, itself first; what is not of the project by its name.
     struct Lineage {
@@ -73,18 +73,18 @@ class References {
     };
 
     [[nodiscard]] const Names& names_of(Index file);
-    [[nodiscard]] std::vector<Meaning> run(Step first);
+    [[nodiscard]] std::vector<Referent> run(Step first);
     void follow(const Step& step);
     void look_in(Index file, Text name);
     void look_in_class(Index file, Index index, Text name);
     void follow_import(Index file, const Import& import, Text rest);
-    void found(Meaning target);
+    void found(Referent target);
 
     const Project& project_;
     const Modules& modules_;
     std::vector<Names> names_;
     std::vector<Step> steps_;
-    std::vector<Meaning> targets_;
+    std::vector<Referent> targets_;
 };
 
 }  // namespace tach::analyzer

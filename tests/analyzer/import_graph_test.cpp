@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/analyzer/project_builder.h"
+#include "tests/analyzer/facts_builder.h"
 #include "tests/catch.h"
 
 using tach::analyzer::Edge;

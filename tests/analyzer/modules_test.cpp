@@ -5,7 +5,7 @@
 #include <chrono>
 #include <string>
 
-#include "tests/analyzer/project_builder.h"
+#include "tests/analyzer/facts_builder.h"
 #include "tests/catch.h"
 
 using tach::analyzer::ImportMode;

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
-#include "tests/analyzer/project_builder.h"
+#include "tests/analyzer/facts_builder.h"
 #include "tests/catch.h"
 
 using tach::analyzer::Finding;
@@ -311,4 +312,39 @@ TEST_CASE("two analyses of one project say the same") {
                                        .file("b.py", FactsBuilder().calls("os.fork").calls("threading.Thread"))
                                        .file("c.py", FactsBuilder().calls("os.fork").import("b"));
     CHECK(Analysis(builder).reasons("a.py") == Analysis(builder).reasons("a.py"));
+}
+
+TEST_CASE("ten thousand files with fifty calls each are no matter", "[.speed]") {
+    std::vector<std::string> names;
+    names.reserve(5050);
+    for (int at = 0; at < 5000; ++at) names.push_back(fmt::format("pkg.m{}", at));
+    for (int at = 0; at < 50; ++at) names.push_back(fmt::format("variable{}.method{}", at, at));
+    ProjectBuilder builder;
+    builder.file("src/pkg/__init__.py");
+    for (int at = 0; at < 5000; ++at) {
+        FactsBuilder facts;
+        for (int back = 1; back <= 10; ++back) facts.import(names[at / (back + 1)]);
+        facts.type("A").function("__init__", 0).function("method1", 0).function("run").calls("pkg.m1.A", 2);
+        builder.file(fmt::format("src/pkg/m{}.py", at), facts);
+        FactsBuilder test;
+        test.import(names[at]).import("threading");
+        for (int call = 0; call < 50; ++call) test.function("test_it").calls(names[5000 + call], call);
+        builder.file(fmt::format("tests/test_{}.py", at), test);
+    }
+    const Project project = builder.build();
+    const RuleSet rules = RuleSet::builtin();
+    const auto start = std::chrono::steady_clock::now();
+    const Modules modules(project);
+    References references(project, modules);
+    const auto named = std::chrono::steady_clock::now();
+    const ImportGraph graph(project, modules, references);
+    const auto linked = std::chrono::steady_clock::now();
+    const Toxicity toxicity(project, graph, references, rules);
+    const auto ready = std::chrono::steady_clock::now();
+    using Ms = std::chrono::duration<double, std::milli>;
+    const std::string spent =
+        fmt::format("names {:.0f} ms, graph {:.0f} ms, toxicity {:.0f} ms", Ms(named - start).count(),
+                    Ms(linked - named).count(), Ms(ready - linked).count());
+    WARN(spent);
+    CHECK(toxicity.wide().empty());
 }
