@@ -74,7 +74,8 @@ class Walker {
         result_.taken_ns = now_ns();
         for (const std::string& path : settings.paths) {
             initial_.insert(path);
-            std::string_view parent = absolute_of(path);
+            const std::string whole = absolute_of(path);
+            std::string_view parent = whole;
             while (parent != "/") {
                 parent = parent_path(parent);
                 if (!initial_parents_.insert(relative_to(settings_.root, parent)).second) break;
@@ -139,7 +140,7 @@ class Walker {
     void add_conftests_above(const std::string& path) {
         const std::string top = absolute_path(settings_.root, settings_.confcutdir);
         const std::string whole = absolute_of(path);
-        std::string_view above = whole;  // NOLINT(bugprone-dangling-handle): `whole` lives as long
+        std::string_view above = whole;
         while (above != "/" && above != top) {
             above = parent_path(above);
             if (above != top && is_within(top, above)) return;
