@@ -15,6 +15,7 @@ using Items = std::vector<Value>;
 using Function = Value (*)(Evaluator&, const Arguments&);
 using Method = Value (*)(Evaluator&, const Value&, const Arguments&);
 
+constexpr std::size_t kNumbered = std::string::npos;    // for str.format: no field is counted
 constexpr Text kSpace = " \t\n\v\f\r\x1c\x1d\x1e\x1f";  // str.isspace, of ASCII
 
 bool takes(const Arguments& arguments, std::size_t least, std::size_t most) {
@@ -665,8 +666,10 @@ std::optional<std::string> replaced(Evaluator& evaluator, Text field, std::size_
     if (!conversion.empty() && conversion != "!r" && conversion != "!s") return std::nullopt;
     const Value* value = nullptr;
     if (name.find_first_not_of("0123456789") == Text::npos) {
-        if (name.size() > 4) return std::nullopt;
+        // Either all fields have a number or none has.
+        if (name.size() > 4 || (name.empty() ? next == kNumbered : next != 0 && next != kNumbered)) return std::nullopt;
         const std::size_t place = name.empty() ? next++ : static_cast<std::size_t>(std::stoi(std::string(name)));
+        if (!name.empty()) next = kNumbered;
         if (place < arguments.positional.size()) value = &arguments.positional[place];
     }
     for (const auto& [keyword, given] : arguments.keywords) {

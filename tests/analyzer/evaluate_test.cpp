@@ -205,7 +205,7 @@ TEST_CASE("what a test does to a list comes after its collection") {
 TEST_CASE("an iterator that has a name is gone through once only") {
     CHECK(fold("A = (x for x in 'ab')\nlist(A)") == "unknown");
     CHECK(fold("A = zip('ab')\nlist(A)") == "unknown");
-    CHECK(fold("[list(x) for x in [zip('a')] * 2]") == "[unknown]");
+    CHECK(fold("[list(x) for x in [zip('a')] * 2][0]") == "unknown");
 }
 
 TEST_CASE("functions, classes and builtins have a name") {
