@@ -458,9 +458,7 @@ std::optional<std::vector<Value>> Evaluator::iterate(const Value& value) {
         for (const Text character : characters(value.text())) items.push_back(Value::text(character));
     } else if (value.is(ValueKind::kDict)) {
         for (std::size_t i = 0; i < value.items().size(); i += 2) items.push_back(value.items()[i]);
-    } else if (value.is(ValueKind::kSet) && value.items().size() < 2) {
-        items.assign(value.items().begin(), value.items().end());
-    } else if (value.has_order()) {
+    } else if (value.has_order() || (value.is(ValueKind::kSet) && value.items().size() < 2)) {
         items.assign(value.items().begin(), value.items().end());
     } else {
         return std::nullopt;

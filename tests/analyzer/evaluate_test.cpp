@@ -266,7 +266,8 @@ TEST_CASE("nothing makes it overflow its stack or run forever") {
     std::string doubling = "x0 = [1]\n";
     for (int i = 0; i < 60; ++i) {
         const std::string before = "x" + std::to_string(i);
-        doubling += "x" + std::to_string(i + 1) + " = [" + before + ", " + before + "]\n";
+        doubling.append("x").append(std::to_string(i + 1)).append(" = [");
+        doubling.append(before).append(", ").append(before).append("]\n");
     }
     CHECK(fold(doubling + "str(x60)") == "unknown");
 }
