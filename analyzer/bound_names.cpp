@@ -313,8 +313,6 @@ class NameScan {
                 frame.inner = into(frame.node.field(Field::kLeft), frame.flow, false);
                 break;
             case Kind::kForStatement:
-                frame.inner = into(frame.node.field(Field::kLeft), nowhere(), true);
-                break;
             case Kind::kForInClause:
                 frame.inner = into(frame.node.field(Field::kLeft), nowhere(), true);
                 break;

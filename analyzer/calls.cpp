@@ -15,6 +15,7 @@ using Items = std::vector<Value>;
 using Function = Value (*)(Evaluator&, const Arguments&);
 using Method = Value (*)(Evaluator&, const Value&, const Arguments&);
 
+constexpr std::size_t kNumbered = std::string::npos;    // for str.format: no field is counted
 constexpr Text kSpace = " \t\n\v\f\r\x1c\x1d\x1e\x1f";  // str.isspace, of ASCII
 
 bool takes(const Arguments& arguments, std::size_t least, std::size_t most) {
@@ -31,7 +32,7 @@ std::optional<std::vector<Items>> iterate_all(Evaluator& evaluator, const Items&
     return all;
 }
 
-// What `fallback` says if nothing else is known: the type of a call is certain even where its items are not.
+// list(), tuple() and their like.
 Value collected(Evaluator& evaluator, const Arguments& arguments, ValueKind kind) {
     if (!takes(arguments, 0, 1)) return {};
     if (arguments.positional.empty()) return evaluator.make(kind, {});
@@ -316,15 +317,37 @@ Value call_ord(Evaluator& /*evaluator*/, const Arguments& arguments) {
     return length(text) == 1 ? Value::integer(code_point(text)) : Value();
 }
 
+// A function or class that is passed: its value is only what it is called, its node tells whether it is a builtin.
+Text builtin_argument(Evaluator& evaluator, const Arguments& arguments, std::uint32_t place) {
+    if (arguments.call.is_null()) return {};
+    const Node list = arguments.call.field(Field::kArguments);
+    if (!list.is(Kind::kArgumentList) || list.named_child_count() != arguments.positional.size()) return {};
+    return evaluator.builtin(list.named_child(place));
+}
+
+Value call_isinstance(Evaluator& evaluator, const Arguments& arguments) {
+    if (!takes(arguments, 2, 2)) return {};
+    const Value& value = arguments.positional[0];
+    const Text type = builtin_argument(evaluator, arguments, 1);
+    const bool is_text = value.is(ValueKind::kText);
+    const bool is_scalar = is_text || value.is_number() || value.is(ValueKind::kNone) || value.is(ValueKind::kBytes);
+    const bool is_container = value.is(ValueKind::kTuple) || value.is(ValueKind::kList) || value.is(ValueKind::kDict);
+    if (!is_scalar && !is_container) return {};
+    if (type == "str") return Value::boolean(is_text);
+    if (type == "int") return Value::boolean(value.is_integer());
+    if (type == "bool") return Value::boolean(value.is(ValueKind::kBool));
+    if (type == "float") return Value::boolean(value.is(ValueKind::kFloat));
+    if (type == "bytes") return Value::boolean(value.is(ValueKind::kBytes));
+    if (type == "tuple") return Value::boolean(value.is(ValueKind::kTuple));
+    if (type == "list") return Value::boolean(value.is(ValueKind::kList));
+    return type == "dict" ? Value::boolean(value.is(ValueKind::kDict)) : Value();
+}
+
 Value call_map(Evaluator& evaluator, const Arguments& arguments) {
     static const std::unordered_map<Text, Function> kFunctions{
         {"str", call_str}, {"repr", call_repr}, {"int", call_int}, {"float", call_float}, {"len", call_len}};
-    if (!takes(arguments, 2, 2) || !arguments.positional[0].is(ValueKind::kNamed)) return {};
-    const auto function = kFunctions.find(arguments.positional[0].text());
-    // What is called "len" need not be it, unless it is written so.
-    const Node list = arguments.call.is_null() ? Node() : arguments.call.field(tach::analyzer::Field::kArguments);
-    if (function == kFunctions.end() || list.is_null()) return {};
-    if (list.named_child(0).text(evaluator.source()) != function->first) return {};
+    const auto function = kFunctions.find(builtin_argument(evaluator, arguments, 0));
+    if (!takes(arguments, 2, 2) || function == kFunctions.end()) return {};
     const auto items = evaluator.iterate(arguments.positional[1]);
     if (!items) return {};
     Items results;
@@ -640,11 +663,13 @@ std::optional<std::string> replaced(Evaluator& evaluator, Text field, std::size_
     const std::size_t mark = field.find('!');
     const Text conversion = mark == Text::npos ? Text() : field.substr(mark);
     const Text name = field.substr(0, mark);
-    if (conversion != "" && conversion != "!r" && conversion != "!s") return std::nullopt;
+    if (!conversion.empty() && conversion != "!r" && conversion != "!s") return std::nullopt;
     const Value* value = nullptr;
     if (name.find_first_not_of("0123456789") == Text::npos) {
-        if (name.size() > 4) return std::nullopt;
+        // Either all fields have a number or none has.
+        if (name.size() > 4 || (name.empty() ? next == kNumbered : next != 0 && next != kNumbered)) return std::nullopt;
         const std::size_t place = name.empty() ? next++ : static_cast<std::size_t>(std::stoi(std::string(name)));
+        if (!name.empty()) next = kNumbered;
         if (place < arguments.positional.size()) value = &arguments.positional[place];
     }
     for (const auto& [keyword, given] : arguments.keywords) {
@@ -723,33 +748,20 @@ Value copied(Evaluator& /*evaluator*/, const Value& object, const Arguments& arg
 using Functions = std::unordered_map<Text, Function>;
 
 const Functions& builtin_functions() {
-    static const Functions kFunctions{{"len", call_len},
-                                      {"range", call_range},
-                                      {"list", call_list},
-                                      {"tuple", call_tuple},
-                                      {"set", call_set},
-                                      {"frozenset", call_set},
-                                      {"dict", call_dict},
-                                      {"enumerate", call_enumerate},
-                                      {"zip", call_zip},
-                                      {"sorted", call_sorted},
-                                      {"reversed", call_reversed},
-                                      {"min", call_min},
-                                      {"max", call_max},
-                                      {"sum", call_sum},
-                                      {"str", call_str},
-                                      {"repr", call_repr},
-                                      {"bool", call_bool},
-                                      {"int", call_int},
-                                      {"float", call_float},
-                                      {"abs", call_abs},
-                                      {"chr", call_chr},
-                                      {"ord", call_ord},
-                                      {"map", call_map},
-                                      {"type", call_type},
-                                      {"iter", call_iter},
-                                      {"object", make_instance},
-                                      {"bytearray", make_instance},
+    static const Functions kFunctions{{"len", call_len},           {"range", call_range},
+                                      {"list", call_list},         {"tuple", call_tuple},
+                                      {"set", call_set},           {"frozenset", call_set},
+                                      {"dict", call_dict},         {"enumerate", call_enumerate},
+                                      {"zip", call_zip},           {"sorted", call_sorted},
+                                      {"reversed", call_reversed}, {"min", call_min},
+                                      {"max", call_max},           {"sum", call_sum},
+                                      {"str", call_str},           {"repr", call_repr},
+                                      {"bool", call_bool},         {"int", call_int},
+                                      {"float", call_float},       {"abs", call_abs},
+                                      {"chr", call_chr},           {"ord", call_ord},
+                                      {"map", call_map},           {"type", call_type},
+                                      {"iter", call_iter},         {"isinstance", call_isinstance},
+                                      {"object", make_instance},   {"bytearray", make_instance},
                                       {"slice", make_instance}};
     return kFunctions;
 }

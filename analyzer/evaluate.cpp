@@ -10,7 +10,7 @@
 namespace tach::analyzer {
 namespace {
 
-constexpr std::size_t kMaxText = 64 * 1024;  // of one computed text; nothing that becomes an id is as long
+constexpr std::size_t kMaxText = std::size_t{64} * 1024;  // of one computed text; nothing that becomes an id is as long
 
 // Restores a variable at the end of a scope.
 template <class T>
@@ -267,9 +267,9 @@ const BoundName* Evaluator::find(Text name, bool& in_class) const {
 
 Value Evaluator::name(Node identifier) {
     const Text text = identifier.text(source_);
-    for (auto local = locals_.rbegin(); local != locals_.rend(); ++local) {
-        if (local->first == text) return local->second;
-    }
+    const auto local =
+        std::find_if(locals_.rbegin(), locals_.rend(), [&](const auto& each) { return each.first == text; });
+    if (local != locals_.rend()) return local->second;
     bool in_class = false;
     if (const BoundName* const found = find(text, in_class)) return bound(*found, identifier, text, in_class);
     return is_builtin(text) && is_builtin_with_name(text) ? Value::text(ValueKind::kNamed, text) : Value();
@@ -458,9 +458,7 @@ std::optional<std::vector<Value>> Evaluator::iterate(const Value& value) {
         for (const Text character : characters(value.text())) items.push_back(Value::text(character));
     } else if (value.is(ValueKind::kDict)) {
         for (std::size_t i = 0; i < value.items().size(); i += 2) items.push_back(value.items()[i]);
-    } else if (value.is(ValueKind::kSet) && value.items().size() < 2) {
-        items.assign(value.items().begin(), value.items().end());
-    } else if (value.has_order()) {
+    } else if (value.has_order() || (value.is(ValueKind::kSet) && value.items().size() < 2)) {
         items.assign(value.items().begin(), value.items().end());
     } else {
         return std::nullopt;
@@ -691,7 +689,7 @@ Value Evaluator::unary(Node node) {
                            value.text().starts_with('-') ? value.text().substr(1) : arena_.join({"-", value.text()}));
     }
     if (!value.is_number()) return {};
-    if (value.is(ValueKind::kFloat)) return sign == "-" ? Value::real(-value.real()) : sign == "+" ? value : Value();
+    if (value.is(ValueKind::kFloat) && sign != "~") return Value::real(sign == "-" ? -value.real() : value.real());
     if (sign == "-") return of_integers("-", 0, value.integer());
     if (sign == "+") return Value::integer(value.integer());
     return sign == "~" && value.is(ValueKind::kInt) ? Value::integer(~value.integer()) : Value();
@@ -807,6 +805,11 @@ Evaluator::Callee Evaluator::callee(Node function) {
         std::any_of(locals_.begin(), locals_.end(), [&](const auto& local) { return local.first == text; });
     if (is_local || find(text, in_class) != nullptr || !is_builtin(text)) return {};
     return {text, true};
+}
+
+Text Evaluator::builtin(Node identifier) {
+    const Callee name = callee(identifier);
+    return name.is_builtin ? name.name : Text();
 }
 
 bool Evaluator::arguments_of(Node call, Arguments& arguments) {

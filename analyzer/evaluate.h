@@ -52,6 +52,8 @@ class Evaluator {
     [[nodiscard]] bool spend(std::size_t steps);  // false: not to be done
     [[nodiscard]] Value make(ValueKind kind, const std::vector<Value>& items);
     [[nodiscard]] Value make(const std::optional<std::string>& text);
+    // The builtin that an identifier is, where it stands; empty: it is none.
+    [[nodiscard]] Text builtin(Node identifier);
     // str, repr and key_of, within the budget.
     [[nodiscard]] std::optional<std::string> str(const Value& value);
     [[nodiscard]] std::optional<std::string> repr(const Value& value);

@@ -62,7 +62,8 @@ struct Parameters {
     bool known = false;     // names and number of the sets; if not, both may be empty
     bool indirect = false;  // some or all names are fixtures that get the value
     // The values come from an iterator: the first test that is parametrized gets them all, any further one none. Such
-    // a mark on a class, on a module, or on a test that a second class inherits, is not to be known.
+    // a mark on a class, on a module, or on a test that a second class inherits, is not to be known. pytest 9.1 warns of
+    // it, which a project's filterwarnings may make an error.
     bool is_spent = false;
 };
 

@@ -40,7 +40,7 @@ std::string repr_of_float(double value) {
     if (exponent < 0) return result + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
     if (size <= exponent + 1)
         return result + digits + std::string(static_cast<std::size_t>(exponent + 1 - size), '0') + ".0";
-    const auto point = static_cast<std::size_t>(exponent + 1);
+    const std::size_t point = 1 + static_cast<std::size_t>(exponent);
     return result + digits.substr(0, point) + "." + digits.substr(point);
 }
 
