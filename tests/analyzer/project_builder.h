@@ -36,7 +36,7 @@ class Source {
         return index;
     }
 
-    Fixture& fixture(Text name, Texts requests = {}, Scope scope = Scope::kFunction, Texts params = {},
+    Fixture& fixture(Text name, Texts requests = {}, Scope scope = Scope::kFunction, const Texts& params = {},
                      Index parent = -1) {
         const Index function = def(name, std::move(requests), parent);
         facts().functions[static_cast<std::size_t>(function)].fixture = static_cast<Index>(facts().fixtures.size());
