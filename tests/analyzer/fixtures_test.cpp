@@ -18,7 +18,7 @@ struct Found {
     Tests tests;
 };
 
-Found find_in(std::vector<Source> sources, TestOptions options = {902, false, {}}) {
+Found find_in(std::vector<Source> sources, const TestOptions& options = {902, false, {}}) {
     Found found{project_of(std::move(sources)), {}};
     found.tests = find_tests(found.project, lookup_of(found.project), options);
     return found;
