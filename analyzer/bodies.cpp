@@ -228,7 +228,7 @@ void BodyReader::read_literal_import(Node call, Text callee, const Surroundings&
     const Node first = call.field(Field::kArguments).named_child(0);
     const auto name = string_literal(first, source_, *arena_);
     if (!name) {
-        facts_->imports_computed |= !first.is_null();
+        if (!first.is_null()) facts_->dynamic_imports.push_back({.at = call.at(), .function = surroundings.function});
         return;
     }
     Import import{.module = *name,

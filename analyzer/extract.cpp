@@ -17,6 +17,33 @@ namespace {
 // Python itself refuses more than 100 levels of indentation (MAXINDENT in Parser/lexer/state.h).
 constexpr int kDeepestBlock = 110;
 constexpr std::size_t kMostSyntaxErrors = 5;
+constexpr std::size_t kMostOfValue = 64;  // of a literal: enough to be told from others
+
+// Neither a function nor a class comes of it.
+bool is_data(Kind kind) {
+    switch (kind) {
+        case Kind::kTrue:
+        case Kind::kFalse:
+        case Kind::kNone:
+        case Kind::kInteger:
+        case Kind::kFloat:
+        case Kind::kString:
+        case Kind::kConcatenatedString:
+        case Kind::kList:
+        case Kind::kTuple:
+        case Kind::kDictionary:
+        case Kind::kSet:
+        case Kind::kListComprehension:
+        case Kind::kDictionaryComprehension:
+        case Kind::kSetComprehension:
+        case Kind::kGeneratorExpression:
+        case Kind::kComparisonOperator:
+        case Kind::kNotOperator:
+            return true;
+        default:
+            return false;
+    }
+}
 
 // Where a statement stands that runs at import.
 struct Place {
@@ -328,24 +355,9 @@ void ModuleReader::assign_name(Text name, Node value, Node at, const Place& plac
     } else if (!function.is_null()) {
         const Text callee = names_.canonical(function);
         if (!callee.empty()) binding.value = arena_->join({callee, "()"});
-    } else {
-        switch (value.kind()) {
-            case Kind::kTrue:
-            case Kind::kFalse:
-            case Kind::kNone:
-            case Kind::kInteger:
-            case Kind::kFloat:
-            case Kind::kString:
-            case Kind::kConcatenatedString:
-            case Kind::kList:
-            case Kind::kTuple:
-            case Kind::kDictionary:
-            case Kind::kSet:
-                binding.value = value.text(source_).substr(0, 64);
-                break;
-            default:
-                break;
-        }
+    } else if (is_data(value.kind())) {
+        binding.value = value.text(source_).substr(0, kMostOfValue);
+        binding.is_data = true;
     }
     if (place.parent < 0) {
         // An alias of something that is not this file's own; everything else goes by the name it has here.

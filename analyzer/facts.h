@@ -202,7 +202,6 @@ struct Facts {
     bool marks_known = true;        // false: pytestmark is computed
     bool may_skip = false;          // pytest.skip or importorskip at import
     bool is_complete = true;        // false: not read to its end, or not by Python's grammar, see diagnostics
-    bool imports_computed = false;  // importlib.import_module of what is no literal
     bool has_doctests = false;      // ">>>" somewhere in it
 };
 

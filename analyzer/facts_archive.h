@@ -41,7 +41,7 @@ void parts(Archive& archive, ParameterSet& set) {
 
 template <class Archive>
 void parts(Archive& archive, Parameters& parameters) {
-    archive(parameters.at, parameters.names, parameters.sets, parameters.known, parameters.indirect);
+    archive(parameters.at, parameters.names, parameters.sets, parameters.known, parameters.indirect, parameters.is_spent);
 }
 
 template <class Archive>
@@ -73,13 +73,18 @@ void parts(Archive& archive, Class& c) {
 
 template <class Archive>
 void parts(Archive& archive, Binding& b) {
-    archive(b.name, b.kind, b.index, b.parent, b.value, b.at, b.is_conditional);
+    archive(b.name, b.kind, b.index, b.parent, b.value, b.at, b.is_conditional, b.is_data);
 }
 
 template <class Archive>
 void parts(Archive& archive, Import& i) {
     archive(i.level, i.module, i.member, i.local, i.at, i.function);
     archive(i.is_conditional, i.never_runs, i.is_guarded, i.is_call, i.is_whole);
+}
+
+template <class Archive>
+void parts(Archive& archive, DynamicImport& import) {
+    archive(import.at, import.function);
 }
 
 template <class Archive>
@@ -91,7 +96,7 @@ template <class Archive>
 void parts(Archive& archive, Facts& f) {
     archive(f.diagnostics, f.imports, f.functions, f.classes, f.fixtures, f.parameters, f.bindings, f.calls, f.marks);
     archive(f.exports, f.plugins, f.has_exports, f.exports_known, f.plugins_known, f.marks_known, f.may_skip);
-    archive(f.is_complete, f.imports_computed, f.has_doctests);
+    archive(f.dynamic_imports, f.is_complete, f.has_doctests);
 }
 
 }  // namespace tach::analyzer

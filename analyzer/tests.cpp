@@ -169,6 +169,7 @@ class Discovery {
     Tests found_;
     bool order_known_ = true;
     std::unordered_map<const Parameters*, IdList> ids_;
+    std::unordered_set<const Parameters*> spent_;  // of which the first test has had all values
     std::vector<Visible> visible_;
     std::vector<Text> asked_;  // scratch of collect_items
     std::vector<Text> given_;
@@ -581,6 +582,7 @@ bool Discovery::sources_of(const Closure& closure, const Marks& marks, std::vect
     for (const MarkUse& use : marks.parametrize) {
         const Parameters& parameters = facts(use.file).parameters[static_cast<std::size_t>(use.mark->parameters)];
         if (!parameters.known) return false;
+        if (parameters.is_spent && !spent_.insert(&parameters).second) return false;
         for (const Text name : parameters.names) {
             // Twice the same name is an error of pytest, and so is one that the function does not ask for.
             const bool is_needed = std::any_of(closure.needs.begin(), closure.needs.end(),
