@@ -26,7 +26,7 @@ void parts(Archive& archive, CachedFile& file) {
 
 template <class Archive>
 void parts(Archive& archive, CacheHead& head) {
-    archive(head.key, head.output, head.walk, head.files);
+    archive(head.program, head.inputs, head.output, head.walk, head.files);
 }
 
 namespace {

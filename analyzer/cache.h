@@ -28,8 +28,9 @@ struct CachedFile {
 };
 
 struct CacheHead {
-    std::string key;   // of what else the output is made from: this program, settings, options, rules
-    Signature output;  // as it was left
+    std::string program;  // what made the facts: another one may make others
+    std::string inputs;   // what else the output is made from: settings, options, rules
+    Signature output;     // as it was left
     Walk walk;
     std::vector<CachedFile> files;  // of walk.files
 };

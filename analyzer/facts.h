@@ -62,17 +62,17 @@ struct Parameters {
     bool known = false;     // names and number of the sets; if not, both may be empty
     bool indirect = false;  // some or all names are fixtures that get the value
     // The values come from an iterator: the first test that is parametrized gets them all, any further one none. Such
-    // a mark on a class, on a module, or on a test that a second class inherits, is not to be known. pytest 9.1 warns of
-    // it, which a project's filterwarnings may make an error.
+    // a mark on a class, on a module, or on a test that a second class inherits, is not to be known. pytest 9.1 warns
+    // of it, which a project's filterwarnings may make an error.
     bool is_spent = false;
 };
 
 // --- marks ----------------------------------------------------------------------------------------------------------
 
 struct Mark {
-    Text name;       // "skip", "usefixtures"
-    Text arguments;  // as written, without the parentheses
-    Position at;     // of the decorator, or in `pytestmark = ...`
+    Text name;                  // "skip", "usefixtures"
+    Text arguments;             // as written, without the parentheses
+    Position at;                // of the decorator, or in `pytestmark = ...`
     std::vector<Text> strings;  // of usefixtures: its arguments, if all are literals
     Index parameters = -1;      // of parametrize: into Facts::parameters
     bool known = true;          // false: the mark is the result of an expression that cannot be folded
@@ -199,10 +199,10 @@ struct Facts {
     bool has_exports = false;   // there is an __all__
     bool exports_known = true;
     bool plugins_known = true;
-    bool marks_known = true;        // false: pytestmark is computed
-    bool may_skip = false;          // pytest.skip or importorskip at import
-    bool is_complete = true;        // false: not read to its end, or not by Python's grammar, see diagnostics
-    bool has_doctests = false;      // ">>>" somewhere in it
+    bool marks_known = true;    // false: pytestmark is computed
+    bool may_skip = false;      // pytest.skip or importorskip at import
+    bool is_complete = true;    // false: not read to its end, or not by Python's grammar, see diagnostics
+    bool has_doctests = false;  // ">>>" somewhere in it
 };
 
 }  // namespace tach::analyzer

@@ -41,7 +41,8 @@ void parts(Archive& archive, ParameterSet& set) {
 
 template <class Archive>
 void parts(Archive& archive, Parameters& parameters) {
-    archive(parameters.at, parameters.names, parameters.sets, parameters.known, parameters.indirect, parameters.is_spent);
+    archive(parameters.at, parameters.names, parameters.sets, parameters.known, parameters.indirect,
+            parameters.is_spent);
 }
 
 template <class Archive>

@@ -12,8 +12,8 @@
 // first and through fixtures that are overridden, earlier versions breadth first and not; with an unknown version the
 // newest is followed, and where the ids of tests depend on it, they are not known.
 //
-// ProjectNames that nobody here defines may come from a plugin: they are noted, never called missing, unless the caller knows
-// all plugins' fixtures.
+// ProjectNames that nobody here defines may come from a plugin: they are noted, never called missing, unless the caller
+// knows all plugins' fixtures.
 
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,7 @@
 #pragma once
 
-// ProjectNames as pytest's python_functions and python_classes choose them: by prefix, or by a glob as Python's fnmatch.
+// ProjectNames as pytest's python_functions and python_classes choose them: by prefix, or by a glob as Python's
+// fnmatch.
 
 #include <string>
 #include <vector>

@@ -295,7 +295,8 @@ Target ProjectNames::resolve_module(Index file, Text canonical, int depth) {
     return outside;
 }
 
-bool ProjectNames::append_star(Index file, const Import& import, bool is_doubtful, int depth, std::vector<Visible>& names) {
+bool ProjectNames::append_star(Index file, const Import& import, bool is_doubtful, int depth,
+                               std::vector<Visible>& names) {
     const Index from = module(file, import);
     if (from < 0 || depth > kMostSteps) return false;
     const Facts& all = facts(from);

@@ -1,0 +1,163 @@
+// tach-analyzer: the sources of a project to its analysis, without running any of them. Thin: the command line, one
+// Stage, what is printed, the exit code. See docs/analysis.md.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "analyzer/analyze.h"
+#include "analyzer/cache.h"
+#include "analyzer/changes.h"
+#include "analyzer/cli.h"
+#include "analyzer/report.h"
+#include "analyzer/rules.h"
+
+namespace {
+
+using namespace tach::analyzer;
+namespace base = tach::base;
+
+constexpr int kUsageExit = 2;   // the user's mistake
+constexpr int kFailedExit = 1;  // the output cannot be written
+
+int refuse(const base::Error& error, int code) {
+    fmt::print(stderr, "tach-analyzer: {}\n", error.what);
+    return code;
+}
+
+// A path in a depfile: make ends it at a blank and expands dollars.
+std::string escaped(std::string_view path) {
+    std::string text;
+    for (const char c : path) {
+        if (c == ' ' || c == '#' || c == '\\') text.push_back('\\');
+        if (c == '$') text.push_back('$');
+        text.push_back(c);
+    }
+    return text;
+}
+
+// Directories are inputs as well: a new file is a change.
+std::string depfile_of(const Stage& stage, const std::string& output) {
+    std::string text = escaped(output) + ":";
+    std::string phony;
+    const auto add = [&](const std::string& path) {
+        const std::string full = path.starts_with('/') ? path
+                                 : path == "."         ? stage.settings().root
+                                                       : stage.settings().root + "/" + path;
+        text += " \\\n  " + escaped(full);
+        phony += "\n" + escaped(full) + ":\n";  // a file that is gone is no error, see -MP of gcc
+    };
+    for (const std::string& file : stage.settings().files_read) add(file);
+    for (const WalkedFile& file : stage.walk().files) add(file.path);
+    return text + "\n" + phony;
+}
+
+int print_affected(Stage& stage, std::vector<std::string> changed, const CommandLine& line) {
+    const std::string& root = stage.settings().root;
+    for (std::string& path : changed) {
+        std::error_code ignored;
+        const auto absolute = std::filesystem::absolute(path, ignored).lexically_normal();
+        const auto relative = absolute.lexically_relative(root);
+        path = relative.empty() || relative.string().starts_with("..") ? absolute.string() : relative.string();
+    }
+    if (line.since) {
+        auto since = changed_since(root, *line.since);
+        if (!since) return refuse(since.error(), kUsageExit);
+        changed.insert(changed.end(), since->begin(), since->end());
+    }
+    auto affected = stage.affected_by(changed);
+    if (!affected) return refuse(affected.error(), kUsageExit);
+    for (const std::string& test : affected->tests) fmt::print("{}\n", test);
+    if (line.verbose) {
+        for (const std::string& note : affected->notes) fmt::print(stderr, "tach-analyzer: {}\n", note);
+    }
+    return 0;
+}
+
+void print_diagnostics(const tach::shm::analysis::Analysis& analysis, bool all) {
+    for (const auto& diagnostic : analysis.diagnostics) {
+        if (!all && diagnostic.severity == tach::shm::analysis::Severity::kNote) continue;
+        fmt::print(stderr, "{}\n", diagnostic_line(analysis, diagnostic));
+    }
+}
+
+int print(Stage& stage, const CommandLine& line) {
+    auto analysis = stage.analysis();
+    if (!analysis) return refuse(analysis.error(), kUsageExit);
+    print_diagnostics(**analysis, line.verbose);
+    if (line.format == OutputFormat::kJson) fmt::print("{}", json_report(**analysis));
+    if (line.format == OutputFormat::kTable) fmt::print("{}", table_report(**analysis));
+    return 0;
+}
+
+void say_what_was_done(const Stage& stage, const std::string& output) {
+    const Counts& counts = stage.counts();
+    if (stage.is_unchanged()) {
+        fmt::print(stderr, "tach-analyzer: {} files, none has changed: {} stays as it is\n", counts.files, output);
+    } else {
+        fmt::print(stderr, "tach-analyzer: {} files, {} parsed, {} read and found to be the same\n", counts.files,
+                   counts.parsed, counts.same);
+    }
+}
+
+int run(const CommandLine& line) {
+    std::error_code error;
+    const auto root = std::filesystem::canonical(line.root.value_or("."), error);
+    if (error)
+        return refuse({error.value(), fmt::format("--root {}: {}", line.root.value_or("."), error.message())},
+                      kUsageExit);
+    const std::string output = line.output.value_or((root / ".tach/analysis").string());
+    auto stage = Stage::run({.root = root.string(),
+                             .arguments = line.paths,
+                             .output = output,
+                             .jobs = line.jobs != 0 ? line.jobs : std::max(1U, std::thread::hardware_concurrency()),
+                             .pytest = line.pytest,
+                             .paranoid = line.paranoid});
+    if (!stage) return refuse(stage.error(), kUsageExit);
+    const bool was_unchanged = stage->is_unchanged();
+    if (auto written = stage->write(); !written) {
+        // Who only wants to see something can see it all the same.
+        if (line.output || !(line.format || line.since || !line.affected_by.empty())) {
+            return refuse(written.error(), kFailedExit);
+        }
+    }
+    if (line.verbose) say_what_was_done(*stage, output);
+    if (line.depfile) {
+        if (auto written = replace_file(*line.depfile, {depfile_of(*stage, output)}); !written) {
+            return refuse(written.error(), kFailedExit);
+        }
+    }
+    if (line.since || !line.affected_by.empty()) return print_affected(*stage, line.affected_by, line);
+    if (was_unchanged && !line.format && !line.verbose) return 0;
+    return print(*stage, line);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    const auto line = parse_command_line(words);
+    if (!line) return refuse(line.error(), kUsageExit);
+    if (line->help) {
+        fmt::print("{}", help_text());
+        return 0;
+    }
+    if (line->version) {
+        fmt::print("tach-analyzer {}\n", TACH_VERSION);
+        return 0;
+    }
+    if (line->rules) {
+        fmt::print("{}", RuleSet::builtin().table());
+        return 0;
+    }
+    return run(*line);
+}

@@ -1,0 +1,233 @@
+#include "analyzer/write_down.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace tach::analyzer {
+namespace {
+
+namespace analysis = shm::analysis;
+
+class Writer {
+  public:
+    Writer(const Findings& from, Arena& arena) : from_(from), arena_(arena) {}
+
+    analysis::Analysis write() {
+        into_.ini_file = from_.project.settings.ini_file;
+        for (const std::string& path : from_.project.settings.paths) into_.paths.emplace_back(path);
+        for (const DynamicText& text : kDynamicTexts) into_.dynamic_texts.push_back(text.text);
+        write_modules();
+        write_fixtures();
+        write_closures();
+        write_tests();
+        write_diagnostics();
+        return std::move(into_);
+    }
+
+  private:
+    using Index = analyzer::Index;
+
+    void write_modules();
+    void write_imports(Index file, analysis::Module& module) const;
+    void write_fixtures();
+    void write_closures();
+    void write_tests();
+    void write_test(const Test& test, Index file);
+    void write_diagnostics();
+    void add_diagnostic(Index file, const Diagnostic& diagnostic);
+    [[nodiscard]] analysis::Reason reason_of(const Finding& finding);
+    [[nodiscard]] std::vector<analysis::Reason> reasons_of(const std::vector<Finding>& findings);
+    [[nodiscard]] Index unknown_fixture(Text name);
+    [[nodiscard]] Index marks_of(const Test& test);
+
+    static analysis::Level level_of(ToxicityLevel level) {
+        switch (level) {
+            case ToxicityLevel::kToxic:
+                return analysis::Level::kToxic;
+            case ToxicityLevel::kUnknown:
+                return analysis::Level::kUnknown;
+            case ToxicityLevel::kSafe:
+                break;
+        }
+        return analysis::Level::kSafe;
+    }
+    static analysis::Place place_of(Index file, Position at) { return {file, at.line, at.column}; }
+
+    const Findings& from_;
+    Arena& arena_;
+    analysis::Analysis into_;
+    std::unordered_map<Text, Index> unknown_;
+    std::unordered_map<std::string, Index> mark_lists_;
+};
+
+analysis::Reason Writer::reason_of(const Finding& finding) {
+    analysis::Reason reason{.reason = "unknown",
+                            .pattern = finding.what,
+                            .because = {},
+                            .at = place_of(finding.evidence, finding.evidence_at),
+                            .path = {}};
+    if (finding.rule >= 0) {
+        const Rule& rule = from_.rules.rule(finding.rule);
+        reason.reason = word(rule.reason);
+        reason.pattern = rule.pattern;
+        reason.because = rule.because;
+    }
+    for (const Toxicity::Step& step : from_.toxicity.way(finding)) {
+        if (reason.path.empty() || reason.path.back() != step.place.file) reason.path.push_back(step.place.file);
+    }
+    if (reason.path.size() == 1) reason.path.clear();
+    return reason;
+}
+
+std::vector<analysis::Reason> Writer::reasons_of(const std::vector<Finding>& findings) {
+    std::vector<analysis::Reason> reasons;
+    reasons.reserve(findings.size());
+    for (const Finding& finding : findings) reasons.push_back(reason_of(finding));
+    return reasons;
+}
+
+void Writer::write_modules() {
+    into_.modules.reserve(from_.project.files.size());
+    for (std::size_t i = 0; i < from_.project.files.size(); ++i) {
+        const SourceFile& file = from_.project.files[i];
+        const auto index = static_cast<Index>(i);
+        analysis::Module module{.path = file.path,
+                                .name = from_.modules.name(index),
+                                .hash_low = from_.hashes[i].low,
+                                .hash_high = from_.hashes[i].high,
+                                .is_test = file.is_test,
+                                .is_conftest = file.is_conftest,
+                                .is_text = file.is_text,
+                                .is_complete = file.facts.is_complete};
+        const ToxicityReport& report = from_.toxicity.modules()[i];
+        module.level = level_of(report.level);
+        module.reasons = reasons_of(report.reasons);
+        module.hints = reasons_of(report.hints);
+        write_imports(index, module);
+        into_.modules.push_back(std::move(module));
+    }
+}
+
+void Writer::write_imports(Index file, analysis::Module& module) const {
+    for (const Edge& edge : from_.graph.edges_from(file)) {
+        module.imports.push_back({.to = edge.to, .kind = word(edge.kind), .line = edge.at.line});
+    }
+    module.packages = from_.graph.packages_of(file);
+}
+
+Index Writer::unknown_fixture(Text name) {
+    const auto [at, is_new] = unknown_.try_emplace(name, static_cast<Index>(into_.fixtures.size()));
+    if (is_new) into_.fixtures.push_back({.name = name, .at = {}, .origin = "unknown"});
+    return at->second;
+}
+
+void Writer::write_fixtures() {
+    for (const FixtureInfo& info : from_.tests.fixtures) {
+        analysis::Fixture fixture{.name = info.name, .at = {}, .origin = "unknown"};
+        fixture.scope = static_cast<analysis::Scope>(info.scope);
+        fixture.is_conditional = info.is_conditional;
+        if (info.origin == FixtureOrigin::kPytest) fixture.origin = "pytest";
+        if (info.origin == FixtureOrigin::kProject && info.file >= 0 && info.fixture >= 0) {
+            const Fixture& defined = from_.project.files[static_cast<std::size_t>(info.file)]
+                                         .facts.fixtures[static_cast<std::size_t>(info.fixture)];
+            fixture.origin = "project";
+            fixture.at = place_of(info.file, defined.at);
+            fixture.is_autouse = defined.autouse;
+            fixture.is_parametrized = defined.parameters >= 0;
+            fixture.level = level_of(from_.toxicity.of_fixture(info.file, info.fixture));
+            for (const WideToxicity& wide : from_.toxicity.wide()) {
+                if (wide.wide.place.file == info.file && wide.wide.fixture == info.fixture) {
+                    fixture.reasons = reasons_of(wide.reasons);
+                }
+            }
+        }
+        into_.fixtures.push_back(std::move(fixture));
+    }
+}
+
+void Writer::write_closures() {
+    into_.fixture_lists.resize(from_.tests.closures.size());
+    for (std::size_t i = 0; i < from_.tests.closures.size(); ++i) {
+        for (const Need& need : from_.tests.closures[i].needs) {
+            if (need.kind == NeedKind::kParameter) continue;
+            into_.fixture_lists[i].push_back(need.fixture >= 0 ? need.fixture : unknown_fixture(need.name));
+        }
+    }
+    for (std::size_t i = 0; i < from_.tests.fixtures.size(); ++i) {
+        const Index closure = from_.tests.fixtures[i].closure;
+        if (closure >= 0) into_.fixtures[i].needs = into_.fixture_lists[static_cast<std::size_t>(closure)];
+    }
+}
+
+// Most tests have the marks of their neighbours.
+Index Writer::marks_of(const Test& test) {
+    if (test.mark_count == 0) return -1;
+    std::string key;
+    std::vector<analysis::Mark> marks;
+    for (std::uint32_t i = 0; i < test.mark_count; ++i) {
+        const Mark& mark = *from_.tests.marks[test.first_mark + i].mark;
+        marks.push_back({mark.name, mark.arguments});
+        key.append(reinterpret_cast<const char*>(&from_.tests.marks[test.first_mark + i].mark),
+                   sizeof(void*));  // NOLINT
+    }
+    const auto [at, is_new] = mark_lists_.try_emplace(key, static_cast<Index>(into_.mark_lists.size()));
+    if (is_new) into_.mark_lists.push_back(std::move(marks));
+    return at->second;
+}
+
+void Writer::write_test(const Test& test, Index file) {
+    into_.tests.push_back({.id = test.id,
+                           .at = {.module = test.definition, .line = test.line, .column = 0},
+                           .module = file,
+                           .dynamic = static_cast<std::uint32_t>(test.reasons),
+                           .fixtures = test.closure,
+                           .marks = marks_of(test)});
+}
+
+void Writer::write_tests() {
+    into_.tests.reserve(from_.tests.tests.size());
+    std::vector<const FileTests*> by_file(from_.project.files.size(), nullptr);
+    for (const FileTests& tests : from_.tests.files) by_file[static_cast<std::size_t>(tests.file)] = &tests;
+    const auto write = [&](const FileTests& tests) {
+        for (std::uint32_t i = 0; i < tests.count; ++i) write_test(from_.tests.tests[tests.first + i], tests.file);
+    };
+    for (const std::size_t file : from_.collected) {
+        if (by_file[file] != nullptr) write(*std::exchange(by_file[file], nullptr));
+    }
+    for (const FileTests* rest : by_file) {
+        if (rest != nullptr) write(*rest);
+    }
+}
+
+void Writer::add_diagnostic(Index file, const Diagnostic& diagnostic) {
+    into_.diagnostics.push_back({.severity = static_cast<analysis::Severity>(diagnostic.severity),
+                                 .at = place_of(file, diagnostic.at),
+                                 .file = {},
+                                 .message = arena_.keep(diagnostic.message)});
+}
+
+void Writer::write_diagnostics() {
+    for (const SettingsProblem& problem : from_.project.settings.problems) {
+        into_.diagnostics.push_back({.severity = analysis::Severity::kError,
+                                     .at = {.module = -1, .line = problem.line, .column = 0},
+                                     .file = problem.file,
+                                     .message = problem.message});
+    }
+    for (std::size_t i = 0; i < from_.project.files.size(); ++i) {
+        for (const Diagnostic& diagnostic : from_.project.files[i].facts.diagnostics) {
+            add_diagnostic(static_cast<Index>(i), diagnostic);
+        }
+    }
+    for (const FileDiagnostic& one : from_.graph.diagnostics()) add_diagnostic(one.file, one.diagnostic);
+    for (const FileDiagnostic& one : from_.tests.diagnostics) add_diagnostic(one.file, one.diagnostic);
+}
+
+}  // namespace
+
+shm::analysis::Analysis write_down(const Findings& findings, Arena& arena) {
+    return Writer(findings, arena).write();
+}
+
+}  // namespace tach::analyzer

@@ -1,0 +1,31 @@
+#pragma once
+
+// From a project and all that was found out about it to the analysis that is written down.
+
+#include "analyzer/arena.h"
+#include "analyzer/import_graph.h"
+#include "analyzer/modules.h"
+#include "analyzer/project.h"
+#include "analyzer/rules.h"
+#include "analyzer/source_text.h"
+#include "analyzer/tests.h"
+#include "analyzer/toxicity.h"
+#include "shm/analysis_file.h"
+
+namespace tach::analyzer {
+
+struct Findings {
+    const Project& project;
+    const std::vector<ContentHash>& hashes;     // of project.files
+    const std::vector<std::size_t>& collected;  // test files in pytest's order, places in project.files
+    const Modules& modules;
+    const ImportGraph& graph;
+    const RuleSet& rules;
+    const Toxicity& toxicity;
+    const Tests& tests;
+};
+
+// Views into all of these and into the arena.
+[[nodiscard]] shm::analysis::Analysis write_down(const Findings& findings, Arena& arena);
+
+}  // namespace tach::analyzer
