@@ -1,15 +1,15 @@
 #include "supervisor/memory.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
+
+#include "supervisor/kept_file.h"
 
 namespace tach::supervisor {
 
@@ -27,15 +27,10 @@ constexpr std::size_t kMaxDurations = 200'000;
 constexpr std::size_t kMaxOpinions = 20'000;
 constexpr std::size_t kMaxImports = 5'000;  // a guess
 
-// No file that was written under these bounds is larger (a guess, by an order of magnitude); do not read what
-// is.
-constexpr std::uintmax_t kMaxFileBytes = 256U << 20;
+constexpr const char* kName = "memory.json";
 
-fs::path directory_of(const fs::path& rootdir) {
-    return rootdir / ".tach";
-}
 fs::path file_of(const fs::path& rootdir) {
-    return directory_of(rootdir) / "memory.json";
+    return kept_directory(rootdir) / kName;
 }
 
 // "tests/test_a.py::TestB::test_c" -> "tests/test_a.py", "TestB::test_c"
@@ -43,33 +38,6 @@ std::pair<std::string_view, std::string_view> split(std::string_view nodeid) {
     const auto at = nodeid.find("::");
     if (at == std::string_view::npos) return {nodeid, ""};
     return {nodeid.substr(0, at), nodeid.substr(at + 2)};
-}
-
-// The whole file, or an error with code ENOENT if there is none.
-base::Result<std::string> read_file(const fs::path& path, std::uintmax_t at_most) {
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    if (status.type() == fs::file_type::not_found) return base::fail({ENOENT, path.string()});
-    if (error) return base::fail({error.value(), path.string() + ": " + error.message()});
-    if (!fs::is_regular_file(status)) return base::fail({EINVAL, path.string() + ": not a regular file"});
-    const std::uintmax_t size = fs::file_size(path, error);
-    if (error || size > at_most) return base::fail({EFBIG, path.string() + ": too large"});
-    errno = 0;
-    std::ifstream in(path, std::ios::binary);
-    std::string text(size, '\0');
-    if (!in.read(text.data(), static_cast<std::streamsize>(size))) {
-        return base::fail(base::errno_error("read " + path.string(), errno != 0 ? errno : EIO));
-    }
-    return text;
-}
-
-base::Result<void> write_file(const fs::path& path, std::string_view text) {
-    errno = 0;
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
-    out.write(text.data(), static_cast<std::streamsize>(text.size()));
-    out.close();  // also what was buffered has now been refused or taken
-    if (out) return {};
-    return base::fail(base::errno_error("write " + path.string(), errno != 0 ? errno : EIO));
 }
 
 template <class Map, class Gone>
@@ -81,7 +49,7 @@ void erase_where(Map& map, Gone gone) {
 
 Memory Memory::load(const fs::path& rootdir) {
     Memory memory(rootdir);
-    auto text = read_file(file_of(rootdir), kMaxFileBytes);
+    auto text = read_whole(file_of(rootdir), kMaxKeptBytes);
     if (text) {
         memory.parse(*text);
     } else if (text.error().code != ENOENT) {
@@ -146,30 +114,10 @@ void Memory::save() {
     if (!changed_) return;
     forget_vanished();
     forget_surplus();
-    if (auto written = write(); !written) {
+    if (auto written = keep_file(rootdir_, kName, dump()); !written) {
         warn(fmt::format("cannot remember this run: {}", written.error().what));
     }
     changed_ = false;
-}
-
-base::Result<void> Memory::write() const {
-    const fs::path directory = directory_of(rootdir_);
-    std::error_code error;
-    fs::create_directories(directory, error);
-    if (error) return base::fail({error.value(), directory.string() + ": " + error.message()});
-    if (const fs::path ignore = directory / ".gitignore"; !fs::exists(ignore, error)) {
-        if (auto written = write_file(ignore, "*\n"); !written) return written;
-    }
-    const fs::path file = file_of(rootdir_);
-    const fs::path temporary = fmt::format("{}.{}.tmp", file.string(), ::getpid());
-    auto written = write_file(temporary, dump());
-    if (written) {
-        fs::rename(temporary, file, error);
-        if (!error) return {};
-        written = base::fail({error.value(), file.string() + ": " + error.message()});
-    }
-    fs::remove(temporary, error);
-    return written;
 }
 
 void Memory::forget_vanished() {
@@ -297,7 +245,7 @@ const std::string& ContentKeys::digest(const fs::path& file) {
     if (!known.digest.empty() && !error && known.size == size && known.mtime == mtime) return known.digest;
     known.size = size;
     known.mtime = mtime;
-    const auto text = read_file(file, kMaxFileBytes);
+    const auto text = read_whole(file, kMaxKeptBytes);
     known.digest = text ? hex(XXH3_128bits(text->data(), text->size())) : "unreadable";
     return known.digest;
 }

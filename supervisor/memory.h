@@ -5,8 +5,7 @@
 //
 // Loaded once before the run and saved once after it, by the main loop. Nothing in it is needed for a right
 // verdict, so no failure is an error here: a file that cannot be read or understood counts as empty, one that
-// cannot be written is left as it was, and the first such problem of a run becomes one line for the user. The
-// file is replaced as a whole, so runs at the same time lose what the other has learned and nothing else.
+// cannot be written is left as it was, and the first such problem of a run becomes one line for the user.
 
 #include <cstdint>
 #include <filesystem>
@@ -18,8 +17,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "base/result.h"
 
 namespace tach::supervisor {
 
@@ -76,7 +73,6 @@ class Memory {
     [[nodiscard]] std::string dump() const;
     void forget_vanished();
     void forget_surplus();
-    [[nodiscard]] base::Result<void> write() const;
 
     std::filesystem::path rootdir_;
     ByFile durations_;  // file -> rest of the node id -> duration
