@@ -67,7 +67,11 @@ enum class Kind : std::uint16_t {
     kSolo = 82,  // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
     kCollectCounts = 85,  // a: modules and the like that were skipped, b: errors, t0: deselected items
-    kRoot = 84,           // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
+    kWitness =
+        86,  // --list, at the interpreter's very end: t0: when watching began (CLOCK_REALTIME_COARSE); [rootdir, why
+             // the listing must not be remembered, files read, files written, directories listed, installed
+             // files, paths looked at], all but the first lists separated by NUL, see supervisor/evidence.h
+    kRoot = 84,  // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
 
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
     kStarted = 96,   // item, a: Mode, t0: when

@@ -1,8 +1,8 @@
 #pragma once
 
-// Files that tach keeps for later runs, below .tach beside a project's root. Whoever reads one gets all of what some run
-// has written or an error, since a file is replaced as a whole; runs at the same time lose what the other has written and
-// nothing else. The directory says by itself that it is not to be committed.
+// Files that tach keeps for later runs, below .tach beside a project's root. Whoever reads one gets all of what some
+// run has written or an error, since a file is replaced as a whole; runs at the same time lose what the other has
+// written and nothing else. The directory says by itself that it is not to be committed.
 
 #include <cstdint>
 #include <filesystem>

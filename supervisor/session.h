@@ -25,6 +25,7 @@
 #include "supervisor/interpreter.h"
 #include "supervisor/json_report.h"
 #include "supervisor/launch.h"
+#include "supervisor/listing.h"
 #include "supervisor/memory.h"
 #include "supervisor/peer.h"
 #include "supervisor/printer.h"
@@ -49,6 +50,7 @@ class Session {
 
     [[nodiscard]] const Results& results() const { return results_; }
     [[nodiscard]] ReportInputs report_inputs() const;
+    [[nodiscard]] const Listing& listing() const { return listing_; }  // of --list
 
   private:
     using Id = int;  // of a process; never reused
@@ -268,6 +270,7 @@ class Session {
     std::uint32_t differences_ = 0;  // of --verify-snapshots
     RewindMetrics rewind_metrics_;
 
+    Listing listing_;
     std::string python_version_;
     std::string python_executable_;
     std::int64_t started_ns_ = 0;

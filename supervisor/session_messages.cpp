@@ -39,7 +39,9 @@ void Session::handle(Id id, Message message) {
     switch (message.kind()) {
         case Kind::kOutput:
             if (id == zygote_ || id == controller_) {
-                printer_.text(static_cast<shm::Stage>(std::min(message.head.a, 2U)), message.string(0));
+                const auto stage = static_cast<shm::Stage>(std::min(message.head.a, 2U));
+                if (settings_.list) listing_.texts.push_back({stage, std::string(message.string(0))});
+                printer_.text(stage, message.string(0));
             } else if (!process->opinion) {
                 printer_.line(fmt::format("tach: worker {}: {}", process->number, message.string(0)));
             }
@@ -57,6 +59,7 @@ void Session::handle(Id id, Message message) {
             return;
         case Kind::kHello:
         case Kind::kRoot:
+        case Kind::kWitness:
         case Kind::kCollectCounts:
         case Kind::kItem:
         case Kind::kCollected:
@@ -88,6 +91,9 @@ void Session::handle_zygote(Id, const Message& message) {
             return;
         case Kind::kRoot:
             return root_known(message);
+        case Kind::kWitness:
+            listing_.witness = Witness::parse(message);
+            return;
         case Kind::kCollectCounts:
             collect_counts_ = {.error = message.head.b,
                                .skipped = message.head.a,
