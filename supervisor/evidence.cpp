@@ -86,15 +86,12 @@ class Gatherer {
     void add(Evidence::Kind kind, const std::string& path, bool written = false) {
         Evidence evidence{.kind = kind, .path = path, .stamp = Stamp::of(path), .digest = {}};
         const bool directory = S_ISDIR(evidence.stamp.mode);
-        if (evidence.stamp.mode == 0) {
-            // Did it vanish while pytest collected?
-            if (changed(fs::path(path).parent_path().string())) changed_ = path;
-        } else if (directory && changed(path) && kind != Evidence::Kind::kInstalled) {
-            changed_ = path;
-        } else if (!directory && !written && is_new(evidence.stamp)) {
-            changed_ = path;
-        }
-        if (has_digest(kind) && evidence.stamp.mode != 0) {
+        const bool absent = evidence.stamp.mode == 0;
+        const bool fresh = absent      ? changed(fs::path(path).parent_path().string())  // it may have vanished
+                           : directory ? kind != Evidence::Kind::kInstalled && changed(path)
+                                       : !written && is_new(evidence.stamp);
+        if (fresh) changed_ = path;
+        if (has_digest(kind) && !absent) {
             evidence.digest = digest_of(kind, path);
             if (evidence.digest.empty()) changed_ = path;
             // Changed by the run itself: only its contents count.

@@ -116,7 +116,12 @@ class _Witness:
         self.executed: dict[str, CodeType] = {}
         self.random = random.getstate()
         self.installed = tuple(f"{directory}/" for directory in _installed_directories())
-        self.hears = {"open": self._opened, "os.listdir": self._listed, "os.scandir": self._listed, "exec": self._executed}
+        self.hears = {
+            "open": self._opened,
+            "os.listdir": self._listed,
+            "os.scandir": self._listed,
+            "exec": self._executed,
+        }
 
     # --- watching -----------------------------------------------------------------------------------------------
 
@@ -162,9 +167,9 @@ class _Witness:
 
     def _executed(self, args: tuple[Any, ...]) -> None:
         code = args[0]
-        if isinstance(code, CodeType) and code.co_filename.startswith("/"):
-            if not code.co_filename.startswith(self.installed):
-                self.executed[code.co_filename] = code
+        name = code.co_filename if isinstance(code, CodeType) else ""
+        if name.startswith("/") and not name.startswith(self.installed):
+            self.executed[name] = code
 
     # --- telling ------------------------------------------------------------------------------------------------
 
@@ -180,11 +185,12 @@ class _Witness:
             self.refuse("collecting the tests draws or seeds random numbers")
         looks = {**self.looked_at}, {**self.links}  # what follows looks, too
         files = {path for path in self.read if not os.path.isdir(path)} | self._module_files()
+        files = {path for path in files if not self._is_derived(path)}
         searched = {os.path.abspath(entry or ".") for entry in sys.path}
         written = self._judge_changes()
         installed = {file for file in files if self._is_installed(file)} | self._metadata()
         lists = [
-            {file for file in files - installed - written if not self._is_derived(file)},
+            files - installed - written,
             written,
             searched | {d for d in self.listed if not (self._is_installed(d) or self._is_derived(d))},
             installed,
