@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 3;
+inline constexpr std::uint16_t kMessageVersion = 4;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -43,7 +43,8 @@ enum class Kind : std::uint16_t {
                 // origin, likewise]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
-    kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices
+    kRun = 16,  // item: first, a: one past the last, b: RunFlags; [empty, or the subset to run as u32 indices; those of
+                // them, likewise, that must be forked, since they cannot be rewound]
 
     // --- supervisor -> controller: kLogStart .. kDone of one item after the other, in collection order, and then
     kEnd = 32,    // a: EndReason, b: 0; [lines] for tach's own summary section

@@ -25,7 +25,8 @@ constexpr int kVersion = 1;
 // failing tests.
 constexpr std::size_t kMaxDurations = 200'000;
 constexpr std::size_t kMaxOpinions = 20'000;
-constexpr std::size_t kMaxImports = 5'000;  // a guess
+constexpr std::size_t kMaxCondemned = 20'000;  // the same guess
+constexpr std::size_t kMaxImports = 5'000;     // a guess
 
 constexpr const char* kName = "memory.json";
 
@@ -83,6 +84,12 @@ void Memory::parse(const std::string& text) try {
                                    .key = opinion.at("key").get<std::string>()};
     }
     json.at("late_fixtures").get_to(fresh.late_fixtures_);
+    if (json.contains("condemned")) {
+        for (const auto& [nodeid, condemned] : json.at("condemned").get_ref<const Json::object_t&>()) {
+            fresh.condemned_[nodeid] = {.why = condemned.at("why").get<std::string>(),
+                                        .key = condemned.at("key").get<std::string>()};
+        }
+    }
     if (json.contains("imports")) json.at("imports").get_to(fresh.imports_);
     *this = std::move(fresh);
 } catch (const Json::exception&) {
@@ -90,11 +97,8 @@ void Memory::parse(const std::string& text) try {
 }
 
 std::string Memory::dump() const {
-    Json json{{"version", kVersion},
-              {"durations", Json::object()},
-              {"opinions", Json::object()},
-              {"late_fixtures", late_fixtures_},
-              {"imports", imports_}};
+    Json json{{"version", kVersion},         {"durations", Json::object()},     {"opinions", Json::object()},
+              {"condemned", Json::object()}, {"late_fixtures", late_fixtures_}, {"imports", imports_}};
     for (const auto& [file, tests] : durations_) {
         Json& object = json["durations"][file];
         for (const auto& [rest, duration] : tests) object[rest] = duration.us;
@@ -106,6 +110,9 @@ std::string Memory::dump() const {
             {"alone", opinion.alone},
             {"key", opinion.key},
         };
+    }
+    for (const auto& [nodeid, condemned] : condemned_) {
+        json["condemned"][nodeid] = {{"why", condemned.why}, {"key", condemned.key}};
     }
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -135,6 +142,7 @@ void Memory::forget_vanished() {
         std::error_code error;
         return fs::status(entry.second, error).type() == fs::file_type::not_found;
     });
+    erase_where(condemned_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
     erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
 }
 
@@ -142,6 +150,7 @@ void Memory::forget_vanished() {
 // them.
 void Memory::forget_surplus() {
     while (opinions_.size() > kMaxOpinions) opinions_.erase(opinions_.begin());
+    while (condemned_.size() > kMaxCondemned) condemned_.erase(condemned_.begin());
     struct Entry {
         const Duration* duration;
         std::string_view file;
@@ -195,6 +204,18 @@ const Opinion* Memory::opinion(std::string_view nodeid, std::string_view key) co
 
 void Memory::learn_opinion(std::string_view nodeid, Opinion opinion) {
     opinions_[std::string(nodeid)] = std::move(opinion);
+    changed_ = true;
+}
+
+const Condemned* Memory::condemned(std::string_view nodeid, std::string_view key) const {
+    const auto found = condemned_.find(nodeid);
+    return found != condemned_.end() && found->second.key == key ? &found->second : nullptr;
+}
+
+void Memory::learn_condemned(std::string_view nodeid, Condemned condemned) {
+    Condemned& known = condemned_[std::string(nodeid)];
+    if (known == condemned) return;
+    known = std::move(condemned);
     changed_ = true;
 }
 

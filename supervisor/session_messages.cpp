@@ -329,7 +329,11 @@ void Session::item_done(Id, Message message) {
         rewind_metrics_.add(message.head.t1, *rewind);
         result.dirty_pages = static_cast<std::uint64_t>(std::max<std::int64_t>(0, rewind->dirty_pages));
     }
-    if ((message.head.b & shm::kDoneCondemned) != 0) rewind_metrics_.condemned(std::string(message.string(4)));
+    if ((message.head.b & shm::kDoneCondemned) != 0) {
+        rewind_metrics_.condemned(std::string(message.string(4)));
+        condemned_[index] = message.string(4);
+        if (memory_) ask_for_modules();
+    }
     result.warmed = result.warmed || (message.head.b & shm::kDoneWarmed) != 0;
     const bool held = (message.head.b & shm::kDoneHeld) != 0;
     if ((message.head.b & shm::kDoneKept) != 0 && memory_) {
