@@ -51,6 +51,11 @@ def main() -> int:
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = scripts
     sys.argv = [os.path.join(scripts, "pytest"), *sys.argv[2:]]
+    if options["list_only"]:
+        load_harness(directory)
+        from tach_harness import witness
+
+        witness.start()
     try:
         import pytest
     except ModuleNotFoundError as error:
@@ -59,7 +64,8 @@ def main() -> int:
         return refuse(f"{sys.executable}: pytest is not installed; install it there or choose another (--python EXE)")
     if int(pytest.__version__.split(".")[0]) < 7:
         return refuse(f"{sys.executable}: pytest {pytest.__version__} is too old; tach needs pytest 7 or newer")
-    load_harness(directory)
+    if not options["list_only"]:
+        load_harness(directory)
     from tach_harness import session
 
     return session.run(options)

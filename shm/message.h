@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 3;
+inline constexpr std::uint16_t kMessageVersion = 4;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -43,7 +43,8 @@ enum class Kind : std::uint16_t {
                 // origin, likewise]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
-    kRun = 16,  // item: first, a: one past the last, b: RunFlags; [nodeids] empty, or the subset to run as u32 indices
+    kRun = 16,  // item: first, a: one past the last, b: RunFlags; [empty, or the subset to run as u32 indices; those of
+                // them, likewise, that must be forked, since they cannot be rewound]
 
     // --- supervisor -> controller: kLogStart .. kDone of one item after the other, in collection order, and then
     kEnd = 32,    // a: EndReason, b: 0; [lines] for tach's own summary section
@@ -67,7 +68,11 @@ enum class Kind : std::uint16_t {
     kSolo = 82,  // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
     kCollectCounts = 85,  // a: modules and the like that were skipped, b: errors, t0: deselected items
-    kRoot = 84,           // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
+    kWitness =
+        86,  // --list, at the interpreter's very end: t0: when watching began (CLOCK_REALTIME_COARSE); [rootdir, why
+             // the listing must not be remembered, files read, files written, directories listed, installed
+             // files, paths looked at], all but the first lists separated by NUL, see supervisor/evidence.h
+    kRoot = 84,  // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
 
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
     kStarted = 96,   // item, a: Mode, t0: when

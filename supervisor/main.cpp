@@ -8,8 +8,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "supervisor/cli.h"
@@ -19,6 +21,7 @@
 #include "supervisor/home.h"
 #include "supervisor/interpreter.h"
 #include "supervisor/json_report.h"
+#include "supervisor/listing.h"
 #include "supervisor/options.h"
 #include "supervisor/printer.h"
 #include "supervisor/session.h"
@@ -68,6 +71,27 @@ bool is_doctor(const std::vector<std::string>& words) {
     return !words.empty() && words.front() == "doctor" && !std::filesystem::exists("doctor", ignored);
 }
 
+// On stderr: the ids are on stdout, for programs.
+void say(int verbosity, std::string_view line) {
+    if (verbosity > 0) fmt::print(stderr, "tach: {}\n", line);
+}
+
+// Shows what --list showed before, if that still holds.
+bool list_again(const ListingMemory& memory, Printer& printer, int verbosity) {
+    const auto texts = memory.recall();
+    if (!texts) return false;
+    for (const auto& [stage, text] : *texts) printer.text(stage, text);
+    printer.finish();
+    say(verbosity, "nothing that the ids depend on has changed since they were last listed");
+    return true;
+}
+
+void remember(const ListingMemory& memory, const Listing& listing, int verbosity) {
+    if (const auto kept = memory.keep(listing); !kept) {
+        say(verbosity, fmt::format("the ids are not remembered for the next --list: {}", kept.error().what));
+    }
+}
+
 int run(std::vector<std::string> words) {
     const bool doctor = is_doctor(words);
     if (doctor) words.erase(words.begin());
@@ -97,21 +121,26 @@ int run(std::vector<std::string> words) {
     auto home = find_home();
     if (!home) return refuse(home.error(), kInternalExit);
 
-    if (auto settled = settle_engine(settings); !settled) return refuse(settled.error(), kUsageExit);
-
     const bool json = settings.format.value == Format::kJson;
     const auto environment = [](const char* name) { return static_cast<const char*>(std::getenv(name)); };  // NOLINT
     Terminal terminal = open_terminal(json ? STDERR_FILENO : STDOUT_FILENO, settings.color.value, environment);
     const int verbosity = verbosity_of(settings.pytest_args);
     const bool interactive = shows_tests_output(settings.pytest_args);
     Printer printer(terminal, {.verbosity = verbosity, .status = !interactive && !settings.list});
+    std::optional<ListingMemory> memory;
+    if (settings.list) {
+        settings.pytest_args.emplace_back("--collect-only");
+        if (!json) memory.emplace(settings, *interpreter, *home, cwd);
+        if (memory && list_again(*memory, printer, verbosity)) return 0;
+    }
+    if (auto settled = settle_engine(settings); !settled) return refuse(settled.error(), kUsageExit);
     if (verbosity > 0 && !settings.list) {
         for (const std::string& setting : describe(settings)) printer.line("tach: " + setting);
     }
-    if (settings.list) settings.pytest_args.emplace_back("--collect-only");
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
     Session session(std::move(settings), *std::move(home), *std::move(interpreter), seed, interactive, printer);
     auto code = session.run();
+    if (memory && code && *code == 0) remember(*memory, session.listing(), verbosity);
     if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));
     if (code) return *code;
     return refuse(code.error(), code.error().code == EINVAL ? kUsageExit : kInternalExit);

@@ -1,15 +1,15 @@
 #include "supervisor/memory.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
+
+#include "supervisor/kept_file.h"
 
 namespace tach::supervisor {
 
@@ -25,17 +25,13 @@ constexpr int kVersion = 1;
 // failing tests.
 constexpr std::size_t kMaxDurations = 200'000;
 constexpr std::size_t kMaxOpinions = 20'000;
-constexpr std::size_t kMaxImports = 5'000;  // a guess
+constexpr std::size_t kMaxCondemned = 20'000;  // the same guess
+constexpr std::size_t kMaxImports = 5'000;     // a guess
 
-// No file that was written under these bounds is larger (a guess, by an order of magnitude); do not read what
-// is.
-constexpr std::uintmax_t kMaxFileBytes = 256U << 20;
+constexpr const char* kName = "memory.json";
 
-fs::path directory_of(const fs::path& rootdir) {
-    return rootdir / ".tach";
-}
 fs::path file_of(const fs::path& rootdir) {
-    return directory_of(rootdir) / "memory.json";
+    return kept_directory(rootdir) / kName;
 }
 
 // "tests/test_a.py::TestB::test_c" -> "tests/test_a.py", "TestB::test_c"
@@ -43,33 +39,6 @@ std::pair<std::string_view, std::string_view> split(std::string_view nodeid) {
     const auto at = nodeid.find("::");
     if (at == std::string_view::npos) return {nodeid, ""};
     return {nodeid.substr(0, at), nodeid.substr(at + 2)};
-}
-
-// The whole file, or an error with code ENOENT if there is none.
-base::Result<std::string> read_file(const fs::path& path, std::uintmax_t at_most) {
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    if (status.type() == fs::file_type::not_found) return base::fail({ENOENT, path.string()});
-    if (error) return base::fail({error.value(), path.string() + ": " + error.message()});
-    if (!fs::is_regular_file(status)) return base::fail({EINVAL, path.string() + ": not a regular file"});
-    const std::uintmax_t size = fs::file_size(path, error);
-    if (error || size > at_most) return base::fail({EFBIG, path.string() + ": too large"});
-    errno = 0;
-    std::ifstream in(path, std::ios::binary);
-    std::string text(size, '\0');
-    if (!in.read(text.data(), static_cast<std::streamsize>(size))) {
-        return base::fail(base::errno_error("read " + path.string(), errno != 0 ? errno : EIO));
-    }
-    return text;
-}
-
-base::Result<void> write_file(const fs::path& path, std::string_view text) {
-    errno = 0;
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
-    out.write(text.data(), static_cast<std::streamsize>(text.size()));
-    out.close();  // also what was buffered has now been refused or taken
-    if (out) return {};
-    return base::fail(base::errno_error("write " + path.string(), errno != 0 ? errno : EIO));
 }
 
 template <class Map, class Gone>
@@ -81,7 +50,7 @@ void erase_where(Map& map, Gone gone) {
 
 Memory Memory::load(const fs::path& rootdir) {
     Memory memory(rootdir);
-    auto text = read_file(file_of(rootdir), kMaxFileBytes);
+    auto text = read_whole(file_of(rootdir), kMaxKeptBytes);
     if (text) {
         memory.parse(*text);
     } else if (text.error().code != ENOENT) {
@@ -115,6 +84,12 @@ void Memory::parse(const std::string& text) try {
                                    .key = opinion.at("key").get<std::string>()};
     }
     json.at("late_fixtures").get_to(fresh.late_fixtures_);
+    if (json.contains("condemned")) {
+        for (const auto& [nodeid, condemned] : json.at("condemned").get_ref<const Json::object_t&>()) {
+            fresh.condemned_[nodeid] = {.why = condemned.at("why").get<std::string>(),
+                                        .key = condemned.at("key").get<std::string>()};
+        }
+    }
     if (json.contains("imports")) json.at("imports").get_to(fresh.imports_);
     *this = std::move(fresh);
 } catch (const Json::exception&) {
@@ -122,11 +97,8 @@ void Memory::parse(const std::string& text) try {
 }
 
 std::string Memory::dump() const {
-    Json json{{"version", kVersion},
-              {"durations", Json::object()},
-              {"opinions", Json::object()},
-              {"late_fixtures", late_fixtures_},
-              {"imports", imports_}};
+    Json json{{"version", kVersion},         {"durations", Json::object()},     {"opinions", Json::object()},
+              {"condemned", Json::object()}, {"late_fixtures", late_fixtures_}, {"imports", imports_}};
     for (const auto& [file, tests] : durations_) {
         Json& object = json["durations"][file];
         for (const auto& [rest, duration] : tests) object[rest] = duration.us;
@@ -139,6 +111,9 @@ std::string Memory::dump() const {
             {"key", opinion.key},
         };
     }
+    for (const auto& [nodeid, condemned] : condemned_) {
+        json["condemned"][nodeid] = {{"why", condemned.why}, {"key", condemned.key}};
+    }
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -146,30 +121,10 @@ void Memory::save() {
     if (!changed_) return;
     forget_vanished();
     forget_surplus();
-    if (auto written = write(); !written) {
+    if (auto written = keep_file(rootdir_, kName, dump()); !written) {
         warn(fmt::format("cannot remember this run: {}", written.error().what));
     }
     changed_ = false;
-}
-
-base::Result<void> Memory::write() const {
-    const fs::path directory = directory_of(rootdir_);
-    std::error_code error;
-    fs::create_directories(directory, error);
-    if (error) return base::fail({error.value(), directory.string() + ": " + error.message()});
-    if (const fs::path ignore = directory / ".gitignore"; !fs::exists(ignore, error)) {
-        if (auto written = write_file(ignore, "*\n"); !written) return written;
-    }
-    const fs::path file = file_of(rootdir_);
-    const fs::path temporary = fmt::format("{}.{}.tmp", file.string(), ::getpid());
-    auto written = write_file(temporary, dump());
-    if (written) {
-        fs::rename(temporary, file, error);
-        if (!error) return {};
-        written = base::fail({error.value(), file.string() + ": " + error.message()});
-    }
-    fs::remove(temporary, error);
-    return written;
 }
 
 void Memory::forget_vanished() {
@@ -187,6 +142,7 @@ void Memory::forget_vanished() {
         std::error_code error;
         return fs::status(entry.second, error).type() == fs::file_type::not_found;
     });
+    erase_where(condemned_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
     erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
 }
 
@@ -194,6 +150,7 @@ void Memory::forget_vanished() {
 // them.
 void Memory::forget_surplus() {
     while (opinions_.size() > kMaxOpinions) opinions_.erase(opinions_.begin());
+    while (condemned_.size() > kMaxCondemned) condemned_.erase(condemned_.begin());
     struct Entry {
         const Duration* duration;
         std::string_view file;
@@ -250,6 +207,18 @@ void Memory::learn_opinion(std::string_view nodeid, Opinion opinion) {
     changed_ = true;
 }
 
+const Condemned* Memory::condemned(std::string_view nodeid, std::string_view key) const {
+    const auto found = condemned_.find(nodeid);
+    return found != condemned_.end() && found->second.key == key ? &found->second : nullptr;
+}
+
+void Memory::learn_condemned(std::string_view nodeid, Condemned condemned) {
+    Condemned& known = condemned_[std::string(nodeid)];
+    if (known == condemned) return;
+    known = std::move(condemned);
+    changed_ = true;
+}
+
 const std::set<std::string>& Memory::late_fixtures(std::string_view file) const {
     static const std::set<std::string> kNone;
     const auto found = late_fixtures_.find(file);
@@ -297,7 +266,7 @@ const std::string& ContentKeys::digest(const fs::path& file) {
     if (!known.digest.empty() && !error && known.size == size && known.mtime == mtime) return known.digest;
     known.size = size;
     known.mtime = mtime;
-    const auto text = read_file(file, kMaxFileBytes);
+    const auto text = read_whole(file, kMaxKeptBytes);
     known.digest = text ? hex(XXH3_128bits(text->data(), text->size())) : "unreadable";
     return known.digest;
 }

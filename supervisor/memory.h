@@ -1,12 +1,12 @@
 #pragma once
 
 // What tach remembers from run to run, in .tach/memory.json beside the project's root: how long tests take,
-// what second opinions said, which wide fixtures are asked for late, which modules several tests import.
+// what second opinions said, which tests cannot be rewound, which wide fixtures are asked for late, which modules
+// several tests import.
 //
 // Loaded once before the run and saved once after it, by the main loop. Nothing in it is needed for a right
 // verdict, so no failure is an error here: a file that cannot be read or understood counts as empty, one that
-// cannot be written is left as it was, and the first such problem of a run becomes one line for the user. The
-// file is replaced as a whole, so runs at the same time lose what the other has learned and nothing else.
+// cannot be written is left as it was, and the first such problem of a run becomes one line for the user.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,8 +19,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/result.h"
-
 namespace tach::supervisor {
 
 // What running a test again in pytest's own order has shown.
@@ -32,6 +30,14 @@ struct Opinion {
     std::string key;                 // of all that the verdict depends on; holds as long as this is the same
 
     bool operator==(const Opinion&) const = default;
+};
+
+// A test whose process could not be rewound after it.
+struct Condemned {
+    std::string why;
+    std::string key;  // of all that the test's behaviour depends on; holds as long as this is the same
+
+    bool operator==(const Condemned&) const = default;
 };
 
 class Memory {
@@ -53,6 +59,11 @@ class Memory {
     [[nodiscard]] const Opinion* opinion(std::string_view nodeid, std::string_view key) const;
     [[nodiscard]] bool has_opinions() const { return !opinions_.empty(); }
     void learn_opinion(std::string_view nodeid, Opinion opinion);
+
+    // The same of what was found when the test's process was to be rewound.
+    [[nodiscard]] const Condemned* condemned(std::string_view nodeid, std::string_view key) const;
+    [[nodiscard]] bool has_condemned() const { return !condemned_.empty(); }
+    void learn_condemned(std::string_view nodeid, Condemned condemned);
 
     // Names of the wide fixtures that tests of this file ask for at run time.
     [[nodiscard]] const std::set<std::string>& late_fixtures(std::string_view file) const;
@@ -76,11 +87,11 @@ class Memory {
     [[nodiscard]] std::string dump() const;
     void forget_vanished();
     void forget_surplus();
-    [[nodiscard]] base::Result<void> write() const;
 
     std::filesystem::path rootdir_;
     ByFile durations_;  // file -> rest of the node id -> duration
     std::map<std::string, Opinion, std::less<>> opinions_;
+    std::map<std::string, Condemned, std::less<>> condemned_;
     std::map<std::string, std::set<std::string>, std::less<>> late_fixtures_;
     std::map<std::string, std::string, std::less<>> imports_;
     std::optional<std::string> warning_;

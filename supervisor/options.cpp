@@ -76,7 +76,10 @@ constexpr auto kOptions = std::to_array<Option>({
      .section = Section::kConfiguration},
     {.name = "list",
      .help = "print the ids of the tests, run none",
-     .manual = "The same ids as pytest --collect-only -q prints.",
+     .manual =
+         "The same ids as pytest --collect-only -q prints. As long as nothing has changed that they depend on, they "
+         "are printed without starting the interpreter; with -v, a line on stderr tells that, or why it is not "
+         "possible.",
      .section = Section::kOutput},
     {.name = "format",
      .argument = "FORMAT",

@@ -127,12 +127,17 @@ void Schedule::estimate() {
     }
 }
 
+// A group is named after its first item at the start.
+std::size_t Schedule::place(std::uint32_t group) const {
+    return items_[group].last ? items_.size() + group : group;
+}
+
 void Schedule::put_back(std::uint32_t item) {
     if (!out_[item] || item >= end_) return;
     out_[item] = false;
     const std::uint32_t id = group_of_[item];
     Pool& pool = pools_[items_[item].base];
-    Group& group = pool.groups[id];
+    Group& group = pool.groups[place(id)];
     pool.slowest.erase({-group.cost, id});
     group.items.insert(std::upper_bound(group.items.begin(), group.items.end(), item), item);
     group.cost += cost_[item];
@@ -143,7 +148,7 @@ void Schedule::put_back(std::uint32_t item) {
 }
 
 Schedule::Group Schedule::take_group(Pool& pool, std::uint32_t id) {
-    Group group = std::move(pool.groups.extract(id).mapped());
+    Group group = std::move(pool.groups.extract(place(id)).mapped());
     pool.slowest.erase({-group.cost, id});
     pool.cost -= group.cost;
     remaining_ -= group.items.size();
@@ -157,12 +162,12 @@ std::vector<std::uint32_t> Schedule::fill(Pool& pool, std::int64_t target) {
     std::vector<std::uint32_t> items;
     std::int64_t cost = 0;
     while (!pool.groups.empty()) {
-        const auto& [id, group] = *pool.groups.begin();
+        const Group& group = pool.groups.begin()->second;
         if (!items.empty()) {
             const bool new_file = items_[items.back()].module != items_[group.items.front()].module;
             if (group.alone || cost + group.cost > target || (new_file && 2 * cost >= target)) break;
         }
-        const Group taken = take_group(pool, id);
+        const Group taken = take_group(pool, group_of_[group.items.front()]);
         items.insert(items.end(), taken.items.begin(), taken.items.end());
         cost += taken.cost;
         if (taken.alone) break;
@@ -220,8 +225,10 @@ void Schedule::requeue_apart(const Run& run) {
 void Schedule::drop_if(const std::function<bool(std::uint32_t)>& gone) {
     for (auto pool = pools_.begin(); pool != pools_.end();) {
         std::vector<std::uint32_t> touched;
-        for (const auto& [id, group] : pool->second.groups) {
-            if (std::any_of(group.items.begin(), group.items.end(), gone)) touched.push_back(id);
+        for (const auto& [position, group] : pool->second.groups) {
+            if (std::any_of(group.items.begin(), group.items.end(), gone)) {
+                touched.push_back(group_of_[group.items.front()]);
+            }
         }
         std::vector<std::uint32_t> kept;
         for (std::uint32_t id : touched) {

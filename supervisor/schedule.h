@@ -29,6 +29,7 @@ struct ScheduleItem {
     std::uint32_t flags = 0;   // shm::ItemFlags
     std::uint32_t module = 0;  // index of its file
     double expected_s = -1;    // from earlier runs; negative: unknown
+    bool last = false;         // stands alone and is in nobody's way if it runs after the others
 };
 
 // Items for one worker, to be run in collection order.
@@ -89,7 +90,7 @@ class Schedule {
         bool alone = false;  // is a run of its own
     };
     struct Pool {
-        std::map<std::uint32_t, Group> groups;  // by the group's first item at the start: collection order
+        std::map<std::size_t, Group> groups;  // by place(): collection order, but for those that go last
         std::set<std::pair<std::int64_t, std::uint32_t>> slowest;  // (-cost, group)
         std::int64_t cost = 0;
     };
@@ -97,6 +98,7 @@ class Schedule {
     void form_groups();
     void estimate();
     void put_back(std::uint32_t item);
+    [[nodiscard]] std::size_t place(std::uint32_t group) const;
     [[nodiscard]] Group take_group(Pool& pool, std::uint32_t id);
     [[nodiscard]] std::vector<std::uint32_t> fill(Pool& pool, std::int64_t target);
     void drop_if(const std::function<bool(std::uint32_t)>& gone);

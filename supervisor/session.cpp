@@ -388,6 +388,7 @@ ReportInputs Session::report_inputs() const {
     inputs.metrics["second_opinion_passes"] = opinions_ ? opinions_->passes() : 0;
     inputs.metrics["order_dependent"] = order_dependent_;
     inputs.metrics["unconfirmed"] = unconfirmed_;
+    inputs.metrics["remembered_condemned"] = static_cast<double>(known_condemned_.size());
     rewind_metrics_.tell(inputs.metrics);
     return inputs;
 }

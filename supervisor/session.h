@@ -25,6 +25,7 @@
 #include "supervisor/interpreter.h"
 #include "supervisor/json_report.h"
 #include "supervisor/launch.h"
+#include "supervisor/listing.h"
 #include "supervisor/memory.h"
 #include "supervisor/peer.h"
 #include "supervisor/printer.h"
@@ -49,6 +50,7 @@ class Session {
 
     [[nodiscard]] const Results& results() const { return results_; }
     [[nodiscard]] ReportInputs report_inputs() const;
+    [[nodiscard]] const Listing& listing() const { return listing_; }  // of --list
 
   private:
     using Id = int;  // of a process; never reused
@@ -182,9 +184,12 @@ class Session {
     [[nodiscard]] std::uint32_t charged_item() const;
     [[nodiscard]] Schedule make_schedule() const;
     void hold_back_order_dependents();
+    void fork_condemned();
+    [[nodiscard]] std::string condemned_key() const;
 
     // --- session_opinions.cpp
     void doubt(std::uint32_t item);
+    void ask_for_modules();
     bool give_opinions();
     void opinion_ended(Id id);
     void compare_with_pass();
@@ -245,7 +250,9 @@ class Session {
     std::optional<std::uint32_t> cut_;
     bool cut_final_ = false;
     bool hold_charged_ = true;
-    std::map<std::uint32_t, Opinion> known_dependences_;  // from earlier runs
+    std::map<std::uint32_t, Opinion> known_dependences_;    // from earlier runs
+    std::map<std::uint32_t, std::string> known_condemned_;  // likewise: why they are forked from the start
+    std::map<std::uint32_t, std::string> condemned_;        // in this run, and why
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 
@@ -268,6 +275,7 @@ class Session {
     std::uint32_t differences_ = 0;  // of --verify-snapshots
     RewindMetrics rewind_metrics_;
 
+    Listing listing_;
     std::string python_version_;
     std::string python_executable_;
     std::int64_t started_ns_ = 0;

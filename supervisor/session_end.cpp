@@ -103,12 +103,19 @@ std::vector<std::string> Session::summary_lines() const {
     for (const auto& [item, why] : live_reasons_) {
         live.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
     }
+    std::vector<std::string> forked;
+    for (const auto& [item, why] : known_condemned_) {
+        if (item < results_.end() && results_.at(item).mode == shm::Mode::kFork && results_.at(item).done) {
+            forked.push_back(fmt::format("forked: {}: in an earlier run {}", results_.nodeid(item), why));
+        }
+    }
     std::vector<std::string> noted;
     for (const std::uint32_t item : noted_) {
         if (item >= results_.end()) break;
         noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
     append_bounded(lines, std::move(live));
+    if (verbosity_ > 0) append_bounded(lines, std::move(forked));
     append_bounded(lines, std::move(noted));
     if (unconfirmed_ > 0) {
         lines.push_back(
@@ -124,6 +131,11 @@ void Session::remember() {
         const ItemResult& result = results_.at(i);
         if (result.done && result.outcome() == Outcome::kPassed) {
             memory_->learn_duration(results_.nodeid(i), result.duration_ns);
+        }
+    }
+    if (!opinion_key_.empty() && opinion_key_ != kKeyPending) {
+        for (const auto& [item, why] : condemned_) {
+            memory_->learn_condemned(results_.nodeid(item), {.why = why, .key = condemned_key()});
         }
     }
     memory_->save();

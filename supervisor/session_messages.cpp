@@ -39,7 +39,9 @@ void Session::handle(Id id, Message message) {
     switch (message.kind()) {
         case Kind::kOutput:
             if (id == zygote_ || id == controller_) {
-                printer_.text(static_cast<shm::Stage>(std::min(message.head.a, 2U)), message.string(0));
+                const auto stage = static_cast<shm::Stage>(std::min(message.head.a, 2U));
+                if (settings_.list) listing_.texts.push_back({stage, std::string(message.string(0))});
+                printer_.text(stage, message.string(0));
             } else if (!process->opinion) {
                 printer_.line(fmt::format("tach: worker {}: {}", process->number, message.string(0)));
             }
@@ -57,6 +59,7 @@ void Session::handle(Id id, Message message) {
             return;
         case Kind::kHello:
         case Kind::kRoot:
+        case Kind::kWitness:
         case Kind::kCollectCounts:
         case Kind::kItem:
         case Kind::kCollected:
@@ -88,6 +91,9 @@ void Session::handle_zygote(Id, const Message& message) {
             return;
         case Kind::kRoot:
             return root_known(message);
+        case Kind::kWitness:
+            listing_.witness = Witness::parse(message);
+            return;
         case Kind::kCollectCounts:
             collect_counts_ = {.error = message.head.b,
                                .skipped = message.head.a,
@@ -323,7 +329,11 @@ void Session::item_done(Id, Message message) {
         rewind_metrics_.add(message.head.t1, *rewind);
         result.dirty_pages = static_cast<std::uint64_t>(std::max<std::int64_t>(0, rewind->dirty_pages));
     }
-    if ((message.head.b & shm::kDoneCondemned) != 0) rewind_metrics_.condemned(std::string(message.string(4)));
+    if ((message.head.b & shm::kDoneCondemned) != 0) {
+        rewind_metrics_.condemned(std::string(message.string(4)));
+        condemned_[index] = message.string(4);
+        if (memory_) ask_for_modules();
+    }
     result.warmed = result.warmed || (message.head.b & shm::kDoneWarmed) != 0;
     const bool held = (message.head.b & shm::kDoneHeld) != 0;
     if ((message.head.b & shm::kDoneKept) != 0 && memory_) {

@@ -23,6 +23,11 @@ void Session::doubt(std::uint32_t item) {
     }
     unsettled_.insert(item);
     opinions_->doubt(item, results_.at(item).outcome());
+    ask_for_modules();
+}
+
+// What is learned in this run is remembered under a key that the zygote's answer makes.
+void Session::ask_for_modules() {
     if (modules_asked_) return;
     modules_asked_ = true;
     opinion_key_ = kKeyPending;
@@ -35,7 +40,10 @@ void Session::know_modules(const shm::Message& message) {
     for (std::size_t i = 1; i < message.strings.size(); ++i) files.emplace_back(std::string(message.string(i)));
     const bool first = opinion_key_.empty();
     opinion_key_ = content_keys_.key(files, message.string(0));
-    if (first) hold_back_order_dependents();
+    if (first) {
+        fork_condemned();
+        if (opinions_enabled()) hold_back_order_dependents();
+    }
     pump();
 }
 

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstring>
 #include <numeric>
@@ -24,13 +25,23 @@ constexpr std::uint32_t kFruitlessDeaths = 5;
 
 constexpr int kExitInternal = 3;  // pytest.ExitCode.INTERNAL_ERROR
 
+std::string as_bytes(const std::vector<std::uint32_t>& items) {
+    std::string bytes(items.size() * sizeof(std::uint32_t), '\0');
+    if (!items.empty()) std::memcpy(bytes.data(), items.data(), bytes.size());
+    return bytes;
+}
+
 }  // namespace
 
 Schedule Session::make_schedule() const {
     std::vector<ScheduleItem> items;
     items.reserve(items_.size());
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        items.push_back({items_[i].unit, items_[i].base, items_[i].flags, items_[i].module, expected_s(i)});
+        const Item& item = items_[i];
+        // One worker keeps pytest's order, which may matter to files. With more, rows of tests that are rewound stay
+        // whole.
+        const bool last = workers_ > 1 && item.unit == 0 && item.flags == 0 && known_condemned_.contains(i);
+        items.push_back({item.unit, item.base, item.flags, item.module, expected_s(i), last});
     }
     return Schedule(std::move(items), {.workers = workers_, .durations_known = memory_ && memory_->has_durations()});
 }
@@ -51,12 +62,29 @@ void Session::begin_running() {
     if (!controller) return fail_run(controller.error().what);
     controller_ = *controller;
     if (interrupted_) schedule_->abandon();
-    if (opinions_enabled() && memory_ && memory_->has_opinions()) {
-        modules_asked_ = true;  // pump() waits for the answer: what is known to be order-dependent runs shared
+    if (memory_ && ((opinions_enabled() && memory_->has_opinions()) || memory_->has_condemned())) {
+        // pump() waits for the answer: what is known to be order-dependent runs shared, what cannot be rewound forked
+        modules_asked_ = true;
         if (!processes_.at(zygote_).peer.post(Kind::kModules)) return fail_run("the zygote is gone");
         return;
     }
     pump();
+}
+
+// What was condemned on one engine may be rewound by another.
+std::string Session::condemned_key() const {
+    return fmt::format("{} {}", opinion_key_, word(settings_.engine.value));
+}
+
+// What earlier runs could not rewind has a process of its own this time, and costs its neighbours nothing.
+void Session::fork_condemned() {
+    if (settings_.engine.value == Engine::kFork || !memory_) return;
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        const Condemned* known = memory_->condemned(results_.nodeid(i), condemned_key());
+        if (known != nullptr) known_condemned_.emplace(i, known->why);
+    }
+    if (known_condemned_.empty() || interrupted_) return;
+    schedule_.emplace(make_schedule());
 }
 
 // What earlier runs found to be order-dependent, and the tests that it needs, run as pytest would run them.
@@ -138,13 +166,12 @@ void Session::assign(Id id) {
 void Session::start_run(Id id, Run run, std::uint32_t flags) {
     Process& process = processes_.at(id);
     process.state = State::kRunning;
-    std::string indices;
-    std::vector<std::string_view> strings;
-    if (!run.items.empty()) {
-        indices.resize(run.items.size() * sizeof(std::uint32_t));
-        std::memcpy(indices.data(), run.items.data(), indices.size());
-        strings.emplace_back(indices);
+    std::vector<std::uint32_t> forked;
+    for (const auto& [item, why] : known_condemned_) {
+        if ((flags & shm::kRunShared) == 0 && run.contains(item)) forked.push_back(item);
     }
+    const std::array<std::string, 2> lists{as_bytes(run.items), as_bytes(forked)};
+    const std::array<std::string_view, 2> strings{lists[0], lists[1]};
     const std::uint32_t first = run.first;
     const std::uint32_t last = run.last;
     process.run = std::move(run);
@@ -434,8 +461,14 @@ void Session::complete(std::uint32_t index) {
     item.complete = true;
     ++completed_;
     deaths_without_progress_ = 0;
-    const ItemResult& result = results_.at(index);
+    ItemResult& result = results_.at(index);
     if (solo_) return show_failure(index);
+    if (const auto known = known_condemned_.find(index); known != known_condemned_.end() && result.done) {
+        // A crash has a note of its own, and a test in a live layer was not forked.
+        if (result.mode == shm::Mode::kFork && result.note.empty()) {
+            result.note = fmt::format("forked, since it could not be rewound before: {}", known->second);
+        }
+    }
     if (const auto known = known_dependences_.find(index); known != known_dependences_.end() && result.done) {
         note_order_dependence(index, known->second);
     }

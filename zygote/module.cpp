@@ -447,6 +447,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_MODULE_FILES", Kind::kModuleFiles),
     constant("KIND_COLLECT_COUNTS", Kind::kCollectCounts),
     constant("KIND_ROOT", Kind::kRoot),
+    constant("KIND_WITNESS", Kind::kWitness),
     constant("KIND_STARTED", Kind::kStarted),
     constant("KIND_LOG_START", Kind::kLogStart),
     constant("KIND_REPORT", Kind::kReport),

@@ -55,6 +55,7 @@ class Steps(NamedTuple):
     run: Callable[[int], Verdict]  # runs the test at that position
     settle: Callable[[int, Verdict], int]  # in the layer's state: tells of it; returns how far to advance
     may_go_on: Callable[[int], bool]
+    forked: bool = False  # each in a process of its own, whatever the engine: they are known to spoil theirs
 
 
 class Engine(Protocol):
@@ -248,6 +249,8 @@ class SnapshotEngine:
         """Run the tests; returns the position of the first that is not settled."""
         if self._forked or self._copied:
             return self._fork.each(steps)
+        if steps.forked:
+            return self._each_forked(steps)
         position = 0
         outcome = self._push()
         # Every rewind comes back to this line, with all variables as they were.

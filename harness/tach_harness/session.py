@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import _pytest.config
 import pytest
 
-from . import quiet, solo, stateful
+from . import quiet, solo, stateful, witness
 from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .options import Options
@@ -89,6 +89,15 @@ class TachPlugin:
         directory = str(cache._cachedir) if cache is not None else ""
         verbosity = max(0, int(config.getoption("verbose", 0)))
         send(native.KIND_ROOT, strings=(text(str(config.rootpath)), text(directory), text(str(verbosity))))
+
+    def pytest_warning_recorded(self, warning_message: Any) -> None:
+        if self.options.list_only:
+            witness.warned(warning_message)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self.options.list_only:
+            witness.collected(session)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self.deselected += len(items)
@@ -183,6 +192,8 @@ def run(raw_options: dict[str, Any]) -> int:
     native.recursion_take_over()
     native.hello(native.ROLE_ZYGOTE, tuple(text(part) for part in identity))
     plugin = TachPlugin(options)
+    if options.list_only:
+        witness.pytest_begins()
     try:
         return _pytest_main(plugin)
     finally:  # also if the suite's own configuration raises SystemExit: that is an end, too

@@ -110,6 +110,7 @@ class Worker:
         self.retire = False
         self.spent = False  # the engine cannot, or should not, go on with this process
         self.interrupted = False
+        self._forked: frozenset[int] = frozenset()  # items that cannot be rewound
         self._rerun = False  # a second opinion: nothing follows the last item
         plugin.sink.holding = True
         self._sigint: Any = plugin.suite_sigint
@@ -201,10 +202,9 @@ class Worker:
                 self._finish(message.item)
 
     def _run_command(self, message: Any) -> None:
-        if message.strings:
-            indices = [i for (i,) in struct.iter_unpack("<I", message.strings[0])]
-        else:
-            indices = list(range(message.item, message.a))
+        subset, forked = ([i for (i,) in struct.iter_unpack("<I", string)] for string in message.strings)
+        indices = subset or list(range(message.item, message.a))
+        self._forked = frozenset(forked)
         if message.b & native.RUN_SHARED:
             self.shared = self.retire = True
         self._rerun = bool(message.b & native.RUN_RERUN)
@@ -277,11 +277,15 @@ class Worker:
         row = indices[:1]
         for index in indices[1:]:
             plan = self.plan.items[index]
-            own = plan.unit or plan.flags & native.ITEM_OWN_WORKER
+            own = plan.unit or plan.flags & native.ITEM_OWN_WORKER or self._parts(row[0], index)
             if own or (self.plan.split_wide and any(d.cached_result is None for d in plan.session)):
                 break
             row.append(index)
         return row
+
+    def _parts(self, index: int, following: int) -> bool:
+        """Whether one of the two must be forked and the other one not."""
+        return (index in self._forked) != (following in self._forked)
 
     def _may_go_on(self, index: int) -> bool:
         return not self.interrupted and bool(native.may_run(index))
@@ -325,7 +329,8 @@ class Worker:
             return not (self.shared or self.spent) and self._may_go_on(row[position])
 
         self._mark_imports()
-        return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on))
+        forked = row[0] in self._forked
+        return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on, forked))
 
     def _mark_imports(self) -> None:
         if self.imports is not None:
@@ -434,9 +439,11 @@ class Worker:
             due = self.filler.pop_is_due(nextitem)
             if due or filled or following is None or self._changes_layer(following):
                 break
+            if self._parts(chunk[position], following):
+                break
         row = chunk[position : position + length]
         due = due or following is None
-        last: list[Verdict] = []
+        last: list[tuple[Verdict, int]] = []
 
         def settle(at: int, verdict: Verdict) -> int:
             self.interrupted = verdict.interrupted
@@ -446,7 +453,7 @@ class Worker:
             if verdict.finished and at + 1 < length:
                 self._send_done(row[at], self.engine.mode, verdict, more=True)
             else:
-                last[:] = [verdict]
+                last[:] = [(verdict, self.engine.mode)]
             return advance
 
         def step(at: int) -> Verdict:
@@ -458,20 +465,20 @@ class Worker:
             return not (self.shared or self.interrupted) and self._may_go_on(row[at])
 
         self._mark_imports()
-        settled = self.engine.each(Steps(length, step, settle, may_go_on))
+        settled = self.engine.each(Steps(length, step, settle, may_go_on, row[0] in self._forked))
         if settled < length or not last:
             return settled
-        self._end_row(row[-1], nextitem, last[0], due)
+        self._end_row(row[-1], nextitem, *last[0], due)
         return settled
 
-    def _end_row(self, index: int, nextitem: Any, verdict: Verdict, due: bool) -> None:
+    def _end_row(self, index: int, nextitem: Any, verdict: Verdict, mode: int, due: bool) -> None:
         if due and not self.interrupted:
             self._pop_layer(index, nextitem)
         if not verdict.finished:
             return
         if not (verdict.kept or verdict.condemned):
             self._discard_leftovers(self.session.items[index])
-        self._send_done(index, self.engine.mode, verdict)
+        self._send_done(index, mode, verdict)
 
     def _changes_layer(self, index: int) -> bool:
         plan = self.plan.items[index]

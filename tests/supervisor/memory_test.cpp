@@ -259,3 +259,18 @@ TEST_CASE("within a run a file is read again when its size or time changes") {
     const std::string missing = keys.key(files, "");
     CHECK(missing != empty);
 }
+
+TEST_CASE("what was condemned is remembered under its key, as long as its file is there") {
+    const Project project;
+    Memory memory = Memory::load(project.root());
+    CHECK_FALSE(memory.has_condemned());
+    memory.learn_condemned("a.py::test_it", {.why = "it left a thread running", .key = "k"});
+    memory.learn_condemned("gone.py::test_it", {.why = "it left a child", .key = "k"});
+    memory.save();
+
+    const Memory again = Memory::load(project.root());
+    REQUIRE(again.condemned("a.py::test_it", "k") != nullptr);
+    CHECK(again.condemned("a.py::test_it", "k")->why == "it left a thread running");
+    CHECK(again.condemned("a.py::test_it", "another") == nullptr);
+    CHECK(again.condemned("gone.py::test_it", "k") == nullptr);
+}

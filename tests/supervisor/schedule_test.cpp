@@ -1,6 +1,7 @@
 #include "supervisor/schedule.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <random>
 #include <set>
@@ -387,4 +388,20 @@ TEST_CASE("when nothing runs any more, what never ran is skipped") {
     CHECK(order.advance() == 3U);
     CHECK_FALSE(order.advance());
     CHECK(order.complete());
+}
+
+TEST_CASE("what goes last is handed out after the others, and comes back to its place") {
+    std::vector<ScheduleItem> items = plain(6);
+    items[1].last = items[3].last = true;
+    Schedule schedule(items, {.workers = 3});
+    Items order;
+    for (const Items& run : drain(schedule)) order.insert(order.end(), run.begin(), run.end());
+    CHECK(order == Items{0, 2, 4, 5, 1, 3});
+    schedule.requeue(Run{.first = 0, .last = 4});
+    const std::array<std::uint32_t, 1> taken{1};
+    schedule.take(taken);
+    CHECK(schedule.remaining() == 3);
+    order.clear();
+    for (const Items& run : drain(schedule)) order.insert(order.end(), run.begin(), run.end());
+    CHECK(order == Items{0, 2, 3});
 }
