@@ -11,27 +11,6 @@ namespace {
 // Of `if False:` in `if False:`. Deeper ones count as code that may run.
 constexpr int kDeepestCondition = 50;
 
-Truth opposite(Truth truth) {
-    switch (truth) {
-        case Truth::kAlways:
-            return Truth::kNever;
-        case Truth::kNever:
-            return Truth::kAlways;
-        case Truth::kUnknown:
-            break;
-    }
-    return Truth::kUnknown;
-}
-
-bool is_main_check(Node comparison, Text source) {
-    if (comparison.named_child_count() != 2) return false;
-    const Node left = comparison.named_child(0);
-    const Node right = comparison.named_child(1);
-    if (!left.is(Kind::kIdentifier) || left.text(source) != "__name__" || !right.is(Kind::kString)) return false;
-    const Text between = source.substr(left.end(), right.begin() - left.end());
-    return between.find("==") != Text::npos && right.text(source).find("__main__") != Text::npos;
-}
-
 // Whether nothing in it can call anything, so that it need not be walked. What consists of statements always is: they
 // may bind names.
 bool is_quiet(Node node, Text source) {
@@ -62,42 +41,6 @@ bool is_quiet(Node node, Text source) {
 }
 
 }  // namespace
-
-Truth truth_of(Node condition, Text source, const LocalNames& names) {
-    bool inverted = false;
-    while (condition.is(Kind::kNotOperator) || condition.is(Kind::kParenthesizedExpression)) {
-        if (condition.is(Kind::kNotOperator)) inverted = !inverted;
-        condition = condition.named_child(0);
-    }
-    Truth truth = Truth::kUnknown;
-    switch (condition.kind()) {
-        case Kind::kFalse:
-        case Kind::kNone:
-            truth = Truth::kNever;
-            break;
-        case Kind::kTrue:
-            truth = Truth::kAlways;
-            break;
-        case Kind::kInteger:
-            truth = condition.text(source) == "0" ? Truth::kNever : Truth::kAlways;
-            break;
-        case Kind::kIdentifier:
-        case Kind::kAttribute: {
-            const Text name = names.canonical(condition);
-            if (name == "TYPE_CHECKING" || name == "typing.TYPE_CHECKING" ||
-                name == "typing_extensions.TYPE_CHECKING") {
-                truth = Truth::kNever;
-            }
-            break;
-        }
-        case Kind::kComparisonOperator:
-            if (is_main_check(condition, source)) truth = Truth::kNever;
-            break;
-        default:
-            break;
-    }
-    return inverted ? opposite(truth) : truth;
-}
 
 void BodyReader::read_at_import(Node node, const Surroundings& surroundings) {
     read(node, Where::kImport, surroundings, 0);
@@ -146,8 +89,11 @@ void BodyReader::read(Node node, Where where, const Surroundings& surroundings, 
             case Kind::kIdentifier:
                 return Step::kOver;
             case Kind::kLambda:
-                return where == Where::kImport ? Step::kOver : Step::kInto;
             case Kind::kFunctionDefinition:
+                if (where == Where::kImport) return at.begin() != node.begin() ? Step::kOver : Step::kInto;
+                if (where == Where::kNested || depth == kDeepestCondition) return Step::kInto;
+                for_each_child(at, [&](Node part) { read(part, Where::kNested, surroundings, depth + 1); });
+                return Step::kOver;
             case Kind::kClassDefinition:
                 return where == Where::kImport && at.begin() != node.begin() ? Step::kOver : Step::kInto;
             case Kind::kImportStatement:
@@ -157,10 +103,10 @@ void BodyReader::read(Node node, Where where, const Surroundings& surroundings, 
                 return Step::kOver;
             case Kind::kAssignment:
             case Kind::kForStatement:
-                if (where == Where::kBody) bind_local(at);
+                if (where != Where::kImport) bind_local(at);
                 return !yields && is_quiet(at, source_) ? Step::kOver : Step::kInto;
             case Kind::kYield:
-                if (surroundings.function >= 0) {
+                if (where == Where::kBody && surroundings.function >= 0) {
                     facts_->functions[static_cast<std::size_t>(surroundings.function)].is_generator = true;
                 }
                 return Step::kInto;
@@ -184,7 +130,7 @@ void BodyReader::read(Node node, Where where, const Surroundings& surroundings, 
 
 // Whether its truth is known, and what runs of it has been read.
 bool BodyReader::read_condition(Node statement, Where where, const Surroundings& surroundings, int depth) {
-    const Truth truth = truth_of(statement.field(Field::kCondition), source_, *names_);
+    const Truth truth = conditions_->truth_of(statement.field(Field::kCondition));
     if (truth == Truth::kUnknown || depth == kDeepestCondition) return false;
     const bool is_loop = statement.is(Kind::kWhileStatement);
     if (truth == Truth::kAlways) {

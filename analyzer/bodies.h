@@ -10,13 +10,9 @@
 #include "analyzer/facts.h"
 #include "analyzer/local_names.h"
 #include "analyzer/syntax.h"
+#include "analyzer/truth.h"
 
 namespace tach::analyzer {
-
-// Whether code below a condition runs, as far as its text tells.
-enum class Truth : std::uint8_t { kUnknown, kAlways, kNever };
-// `if TYPE_CHECKING` and `if __name__ == "__main__"` are never true at import.
-[[nodiscard]] Truth truth_of(Node condition, Text source, const LocalNames& names);
 
 // In what surroundings an import stands.
 struct Surroundings {
@@ -28,8 +24,8 @@ struct Surroundings {
 
 class BodyReader {
   public:
-    BodyReader(Text source, Arena& arena, LocalNames& names, Facts& facts)
-        : source_(source), arena_(&arena), names_(&names), facts_(&facts) {}
+    BodyReader(Text source, Arena& arena, LocalNames& names, const Conditions& conditions, Facts& facts)
+        : source_(source), arena_(&arena), names_(&names), conditions_(&conditions), facts_(&facts) {}
 
     // What an expression or a simple statement does at import. Bodies of lambdas and functions do not run.
     void read_at_import(Node node, const Surroundings& surroundings);
@@ -43,7 +39,7 @@ class BodyReader {
     [[nodiscard]] bool found_python2() const { return found_python2_; }
 
   private:
-    enum class Where : std::uint8_t { kImport, kBody };
+    enum class Where : std::uint8_t { kImport, kBody, kNested };  // kNested: in a function of a body
 
     void read(Node node, Where where, const Surroundings& surroundings, int depth);
     [[nodiscard]] bool read_condition(Node statement, Where where, const Surroundings& surroundings, int depth);
@@ -58,6 +54,7 @@ class BodyReader {
     Text source_;
     Arena* arena_;
     LocalNames* names_;
+    const Conditions* conditions_;
     Facts* facts_;
     std::unordered_set<Text> called_;  // by the function that is read
     std::unordered_set<Text> called_at_import_;

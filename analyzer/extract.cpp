@@ -65,7 +65,8 @@ class ModuleReader {
           arena_(&arena),
           facts_(&facts),
           names_(source, arena),
-          bodies_(source, arena, names_, facts),
+          conditions_(source, names_),
+          bodies_(source, arena, names_, conditions_, facts),
           marks_(source, arena, names_, facts) {}
 
     void read(Node module);
@@ -76,6 +77,7 @@ class ModuleReader {
     void compound(Node node, const Place& place);
     void branches(Node node, const Place& place);
     void try_statement(Node node, const Place& place);
+    void note_ignored(Node statement);
     void import(Node node, const Place& place);
     void expression(Node node, const Place& place);
     void assignment(Node node, const Place& place);
@@ -106,6 +108,7 @@ class ModuleReader {
     Arena* arena_;
     Facts* facts_;
     LocalNames names_;
+    Conditions conditions_;
     BodyReader bodies_;
     MarkReader marks_;
     std::unordered_map<Namespace, std::size_t, HashNamespace> bound_;  // -> facts.bindings
@@ -225,7 +228,7 @@ void ModuleReader::branches(Node node, const Place& place) {
     ++rest.depth;
     const auto branch = [&](Node condition, Node body) {
         bodies_.read_at_import(condition, rest.surroundings());
-        const Truth truth = rest.never_runs ? Truth::kNever : truth_of(condition, source_, names_);
+        const Truth truth = rest.never_runs ? Truth::kNever : conditions_.truth_of(condition);
         Place inside = rest;
         inside.never_runs |= truth == Truth::kNever;
         inside.is_conditional |= truth == Truth::kUnknown;
@@ -290,7 +293,24 @@ void ModuleReader::import(Node node, const Place& place) {
     }
 }
 
+// `collect_ignore = [...]`, `collect_ignore += [...]` and `collect_ignore.append(...)`, under whatever condition.
+void ModuleReader::note_ignored(Node statement) {
+    const bool is_call = statement.is(Kind::kCall);
+    Node target = statement.field(is_call ? Field::kFunction : Field::kLeft);
+    if (is_call) target = target.field(Field::kObject);
+    if (!target.is(Kind::kIdentifier) || target.text(source_) != "collect_ignore") return;
+    walk_tree(statement.field(is_call ? Field::kArguments : Field::kRight), [&](Node node) {
+        const bool is_list = node.is(Kind::kList) || node.is(Kind::kTuple) || node.is(Kind::kArgumentList);
+        if (is_list || node.is(Kind::kComment)) return Step::kInto;
+        const auto literal = string_literal(node, source_, *arena_);
+        if (literal) facts_->ignored.push_back(*literal);
+        facts_->ignored_known &= literal.has_value();
+        return Step::kOver;
+    });
+}
+
 void ModuleReader::expression(Node node, const Place& place) {
+    if (place.parent < 0) note_ignored(node);
     if (node.is(Kind::kAssignment)) {
         assignment(node, place);
     } else if (node.is(Kind::kAugmentedAssignment)) {
@@ -364,6 +384,7 @@ void ModuleReader::assign_name(Text name, Node value, Node at, const Place& plac
         const bool alias = !canonical.empty() && canonical != value.text(source_) && !place.is_conditional;
         names_.bind(name, alias ? canonical : name);
         marks_.define(name, value);
+        conditions_.assign(name, place.is_conditional ? Truth::kUnknown : conditions_.truth_of(value));
     }
     bind(binding);
 }

@@ -196,8 +196,10 @@ struct Facts {
     std::vector<Mark> marks;    // pytestmark of the module
     std::vector<Text> exports;  // __all__
     std::vector<Text> plugins;  // pytest_plugins
+    std::vector<Text> ignored;  // what a conftest.py may put into collect_ignore
     bool has_exports = false;   // there is an __all__
     bool exports_known = true;
+    bool ignored_known = true;
     bool plugins_known = true;
     bool marks_known = true;    // false: pytestmark is computed
     bool may_skip = false;      // pytest.skip or importorskip at import

@@ -96,7 +96,8 @@ void parts(Archive& archive, Call& call) {
 template <class Archive>
 void parts(Archive& archive, Facts& f) {
     archive(f.diagnostics, f.imports, f.functions, f.classes, f.fixtures, f.parameters, f.bindings, f.calls, f.marks);
-    archive(f.exports, f.plugins, f.has_exports, f.exports_known, f.plugins_known, f.marks_known, f.may_skip);
+    archive(f.exports, f.plugins, f.ignored, f.ignored_known, f.has_exports, f.exports_known, f.plugins_known,
+            f.marks_known, f.may_skip);
     archive(f.dynamic_imports, f.is_complete, f.has_doctests);
 }
 

@@ -30,6 +30,12 @@ constexpr std::array kHooks{
     Hook{"pytest_pycollect_makemodule", Dynamic::kHook, false},
 };
 
+std::string joined(Text directory, Text path) {
+    std::string text(directory);
+    if (!text.empty()) text += '/';
+    return text.append(path);
+}
+
 }  // namespace
 
 Text directory_of(Text path) {
@@ -54,6 +60,11 @@ void Hooks::add(const Project& project, ProjectNames& names, Index file, bool is
             std::find_if(kHooks.begin(), kHooks.end(), [&](const Hook& one) { return one.name == name.name; });
         if (hook == kHooks.end()) continue;
         if (hook->name == "pytest_collect_file") collecting_.push_back(file);
+        const Facts& facts = project.files[static_cast<std::size_t>(file)].facts;
+        if (hook->name == "collect_ignore" && facts.ignored_known && !is_plugin) {
+            for (const Text path : facts.ignored) ignored_.push_back(joined(directory, path));
+            continue;
+        }
         if (hook->is_everywhere || is_plugin) {
             everywhere_ |= hook->reason;
         } else {
@@ -64,6 +75,10 @@ void Hooks::add(const Project& project, ProjectNames& names, Index file, bool is
 
 Dynamic Hooks::of(Text path) const {
     Dynamic reasons = everywhere_;
+    for (const std::string& ignored : ignored_) {
+        const bool is_below = path.starts_with(ignored) && path.substr(ignored.size()).starts_with('/');
+        if (path == ignored || is_below) reasons |= Dynamic::kHook;
+    }
     if (directories_.empty()) return reasons;
     for (Text directory = directory_of(path);; directory = directory_of(directory)) {
         const auto found = directories_.find(directory);

@@ -4,6 +4,7 @@
 // variables that it defines, whatever they do. A hook that pytest calls for one file or directory counts below the
 // conftest.py; one that it calls with all tests counts for all of them.
 
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -24,6 +25,7 @@ class Hooks {
     void add(const Project& project, ProjectNames& names, Index file, bool is_plugin);
 
     std::unordered_map<Text, Dynamic> directories_;  // by path, without those further out
+    std::vector<std::string> ignored_;               // paths that collect_ignore may have
     Dynamic everywhere_ = Dynamic::kNothing;
     std::vector<Index> collecting_;
     std::vector<Visible> visible_;

@@ -18,6 +18,7 @@ enum class Step : std::uint8_t {
 // visit(Node) -> Step for the root and all below it that are named.
 template <class Visit>
 void walk_tree(Node root, const Visit& visit) {
+    if (root.is_null()) return;
     Cursor cursor(root);
     std::vector<bool> is_last;  // of each ancestor
     while (true) {
