@@ -6,6 +6,7 @@
     conformance.py fetch [--suites a,b]         download the suites of real projects
     conformance.py all --tach PATH              our own suite and all six, on every python and pytest
     conformance.py quick --tach PATH            the same, small enough for CI
+    conformance.py analysis --analyzer PATH     what tach-analyzer says of the six, and what pytest collects
 
 Exits 0 without differences, 1 with, 2 if it could not run. `all` and `quick` end with `N passed, N failed`.
 """
@@ -18,8 +19,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from analysis import compare_analysis
 from job import Job, run_job
-from matrix import Combination, Settings, own_combinations, real_combinations, run_all
+from matrix import Combination, Settings, all_requirements, own_combinations, real_combinations, run_all
 from process import HarnessError
 from pythons import PYTESTS, Python, describe, discover, environment
 from selftest import selftest
@@ -64,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         if name != "fetch":
             command.add_argument("--python", action="append", default=[], metavar="EXE")
             command.add_argument("--pytest", action="append", default=[], metavar="VERSION")
-        if name in ("all", "quick", "fetch"):
+        if name == "analysis":
+            command.add_argument("--analyzer", type=Path, required=True, help="path of tach-analyzer")
+        if name in ("all", "quick", "fetch", "analysis"):
             everything = ",".join(load_suites())
             command.add_argument("--suites", default=QUICK_SUITES if name == "quick" else everything)
         if name in ("all", "quick"):
@@ -149,6 +153,27 @@ def _quick(options: argparse.Namespace, args: list[str]) -> int:
     return _run(options, args, own + real_combinations(_suites(options), [new]))
 
 
+def _analysis(options: argparse.Namespace, args: list[str]) -> int:
+    """Compare the analysis of each suite with pytest's collection; the newest pytest on the newest interpreter."""
+    python, failed = _pythons(options)[-1], 0
+    say(f"{'suite':16} {'pytest':8} {'items':>7} {'known':>14}  {'differences':>11}  modules")
+    suites = _suites(options)
+    for version in options.pytest or [PYTESTS[-1]]:
+        for suite in (suite for suite in suites if suite.runs_on(version)):
+            executable = environment(options.cache, python, version, all_requirements(options.cache))
+            project = fetch(suite, options.cache)[1]
+            verdict = compare_analysis(options.analyzer.resolve(), executable, version, project, list(suite.args))
+            share = f"{verdict.known} ({verdict.known / max(verdict.items, 1):.1%})"
+            levels = ", ".join(f"{count} {level}" for level, count in sorted(verdict.modules.items()))
+            found = verdict.differences
+            say(f"{suite.name:16} {version:8} {verdict.items:>7} {share:>14}  {len(found):>11}  {levels}")
+            for line in found[:20]:
+                say(f"    {line}")
+            failed += bool(found)
+    say(f"{len(suites) * len(options.pytest or [1]) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
 def _suites(options: argparse.Namespace) -> list[Suite]:
     return select_suites(list(filter(None, options.suites.split(","))))
 
@@ -159,7 +184,14 @@ def _run(options: argparse.Namespace, args: list[str], combinations: list[Combin
     return 1 if run_all(combinations, settings, say) else 0
 
 
-COMMANDS = {"compare": _compare, "selftest": _selftest, "fetch": _fetch, "all": _all, "quick": _quick}
+COMMANDS = {
+    "compare": _compare,
+    "selftest": _selftest,
+    "fetch": _fetch,
+    "all": _all,
+    "quick": _quick,
+    "analysis": _analysis,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

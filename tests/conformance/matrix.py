@@ -62,7 +62,7 @@ class Combination:
             return run_case(self.suite, executable, tach)
         with _FETCHING:
             _, project = fetch(self.suite, settings.cache)
-            requirements = _all_requirements(settings.cache)
+            requirements = all_requirements(settings.cache)
         executable = environment(settings.cache, self.python, self.pytest, requirements)
         steps = (self.suite.args + settings.extra_args,)
         verdict = run_job(Job(project, executable, steps, replay=settings.replay), tach)
@@ -122,7 +122,7 @@ def _run_one(combination: Combination, settings: Settings) -> _Row:
     return _Row(tests, differences, lines, time.monotonic() - started, modes)
 
 
-def _all_requirements(cache: Path) -> list[str]:
+def all_requirements(cache: Path) -> list[str]:
     """Return what the one environment for all real suites holds: their packages and what their tests need."""
     requirements: list[str] = []
     for suite in load_suites().values():
