@@ -7,8 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -31,11 +29,6 @@ namespace {
 
 // So little is parsed at once by one process in the time that another one takes to start. A guess.
 constexpr std::int64_t kBytesWorthAWorker = 64 << 10;
-
-std::string file_text(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 Signature signature_of(const std::string& path) {
     const base::FileStatus status = base::status_at(AT_FDCWD, path.c_str());
@@ -65,7 +58,7 @@ RulesFile find_rules(const std::string& root) {
         const std::string path = root + "/" + name;
         if (::access(path.c_str(), F_OK) != 0) continue;
         const bool in_pyproject = name[0] == 'p';
-        std::string text = file_text(path);
+        std::string text = read_file(path);
         if (!in_pyproject || text.find("tool.tach") != std::string::npos) return {std::move(text), name, in_pyproject};
     }
     return {};
@@ -309,7 +302,7 @@ const Walk& Stage::walk() const {
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {
     State& state = *state_;
     if (state.unchanged && !state.read) {
-        state.read_bytes_ = file_text(state.task.output);
+        state.read_bytes_ = read_file(state.task.output);
         auto decoded = shm::analysis::decode(state.read_bytes_);
         if (decoded) state.read = *std::move(decoded);
     }
@@ -325,7 +318,7 @@ base::Result<void> Stage::write() {
     if (!right) {
         if (auto done = state.make_analysis(); !done) return done;
         // Who waits for the file by its time has nothing to do if its contents are as they were.
-        if (file_text(state.task.output) != state.made->bytes) {
+        if (read_file(state.task.output) != state.made->bytes) {
             if (auto done = replace_file(state.task.output, {state.made->bytes}); !done) return done;
         }
     }
@@ -335,6 +328,9 @@ base::Result<void> Stage::write() {
                    .walk = state.walk,
                    .files = {}};
     std::string facts;
+    std::size_t size = 0;
+    for (const State::Known& known : state.known) size += known.facts.size();
+    facts.reserve(size);
     for (const State::Known& known : state.known) {
         head.files.push_back({known.hash, known.is_stable, facts.size(), known.facts.size()});
         facts += known.facts;

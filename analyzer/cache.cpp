@@ -47,7 +47,9 @@ void append_word(std::string& bytes, std::uint64_t word) {
     for (std::size_t i = 0; i < sizeof word; ++i) bytes.push_back(static_cast<char>(word >> (8 * i)));
 }
 
-std::string read_whole(const std::string& path) {
+}  // namespace
+
+std::string read_file(const std::string& path) {
     const base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat status {};
     if (!fd.valid() || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
@@ -61,6 +63,8 @@ std::string read_whole(const std::string& path) {
     }
     return bytes;
 }
+
+namespace {
 
 bool write_all(int fd, std::string_view bytes) {
     while (!bytes.empty()) {
@@ -76,7 +80,7 @@ bool write_all(int fd, std::string_view bytes) {
 
 Cache Cache::load(const std::string& path) {
     Cache cache;
-    cache.bytes_ = read_whole(path);
+    cache.bytes_ = read_file(path);
     const std::string_view bytes = cache.bytes_;
     if (bytes.size() < kPreamble || !bytes.starts_with(kMagic)) return {};
     const std::uint64_t head_size = word_at(bytes, kMagic.size());

@@ -115,8 +115,8 @@ def measure(name: str, root: Path, options: argparse.Namespace) -> None:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("projects", nargs="*", default=["flat10k", "lines"])
-    parser.add_argument("--analyzer", required=True)
-    parser.add_argument("--parse-bench", required=True)
+    parser.add_argument("--analyzer", type=os.path.abspath, required=True)
+    parser.add_argument("--parse-bench", type=os.path.abspath, required=True)
     parser.add_argument("--python", help="an interpreter with pytest, to be compared with")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--pytest-rounds", type=int, default=3)

@@ -73,9 +73,14 @@ std::string hash_bytes(std::string_view bytes) {
 }  // namespace
 
 std::string encode(Analysis& analysis) {
-    std::string body;
-    append_bytes(body, analysis);
-    return std::string(kMagic) + hash_bytes(body) + body;
+    constexpr std::size_t kHead = kMagic.size() + kHashBytes;
+    constexpr std::size_t kUsualTest = 64;  // bytes, so that the text grows but rarely
+    std::string bytes(kMagic);
+    bytes.reserve(kHead + analysis.tests.size() * kUsualTest);
+    bytes.resize(kHead);
+    append_bytes(bytes, analysis);
+    bytes.replace(kMagic.size(), kHashBytes, hash_bytes(std::string_view(bytes).substr(kHead)));
+    return bytes;
 }
 
 base::Result<Analysis> decode(std::string_view bytes) {
