@@ -19,6 +19,10 @@ constexpr int kMostMarks = 200;
 
 // They leave a function what it is: same name, same parameters, called as before.
 constexpr std::array kHarmless{
+    std::string_view("hypothesis.example"),
+    std::string_view("hypothesis.reproduce_failure"),
+    std::string_view("hypothesis.seed"),
+    std::string_view("hypothesis.settings"),
     std::string_view("typing.no_type_check"),
     std::string_view("typing.override"),
     std::string_view("typing_extensions.override"),
@@ -198,6 +202,24 @@ int MarkReader::patched_arguments(Node expression, Text callee) const {
     return has_new || positional >= (kind.empty() ? 2U : 3U) ? 0 : 1;
 }
 
+// What hypothesis fills in: arguments by name, and the last ones by position. False: it cannot be told.
+bool MarkReader::take_given(Node expression, std::vector<Text>& requests) const {
+    bool known = expression.is(Kind::kCall);
+    std::size_t positional = 0;
+    for_each_child(expression.field(Field::kArguments), [&](Node argument) {
+        if (argument.is(Kind::kKeywordArgument)) {
+            std::erase(requests, argument.field(Field::kName).text(source_));
+        } else if (argument.is(Kind::kListSplat) || argument.is(Kind::kDictionarySplat) ||
+                   argument.is(Kind::kEllipsis)) {
+            known = false;
+        } else {
+            ++positional;
+        }
+    });
+    requests.resize(requests.size() - std::min(positional, requests.size()));
+    return known;
+}
+
 void MarkReader::decorate(Node decorated, Node around, Index function, Function& into) {
     around_ = around;
     std::size_t patched = 0;
@@ -213,6 +235,8 @@ void MarkReader::decorate(Node decorated, Node around, Index function, Function&
             read_fixture(expression, function, into);
         } else if (decorator.name == "staticmethod") {
             into.is_static = true;
+        } else if (decorator.name == "hypothesis.given") {
+            into.is_known &= take_given(expression, into.requests);
         } else if (!read(expression, into.marks) &&
                    std::find(kHarmless.begin(), kHarmless.end(), decorator.name) == kHarmless.end()) {
             into.is_known = false;

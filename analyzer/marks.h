@@ -49,6 +49,7 @@ class MarkReader {
     void read_fixture_argument(Text name, Node value, Fixture& into) const;
     void read_fixture_parameters(Node arguments, Fixture& into);
     [[nodiscard]] int patched_arguments(Node expression, Text callee) const;
+    [[nodiscard]] bool take_given(Node expression, std::vector<Text>& requests) const;
 
     Text source_;
     Arena* arena_;

@@ -100,6 +100,16 @@ TEST_CASE("a decorator that may have made anything of a test") {
     CHECK_FALSE(read.klass("TestB").is_known);
 }
 
+TEST_CASE("hypothesis fills in arguments by name, and the last ones by position") {
+    const Read read(
+        "from hypothesis import given, settings, strategies as st\n"
+        "@given(st.integers(), x=st.text())\n@settings(max_examples=3)\ndef test_a(fixture, x, value): pass\n"
+        "@given(*all)\ndef test_b(value): pass\n");
+    CHECK(read.function("test_a").requests == Names{"fixture"});
+    CHECK(read.function("test_a").is_known);
+    CHECK_FALSE(read.function("test_b").is_known);
+}
+
 TEST_CASE("pytestmark of a module and of a class") {
     const Read read(
         "import pytest\npytestmark = [pytest.mark.slow, pytest.mark.skip]\n"
