@@ -1,5 +1,6 @@
 #include "analyzer/bound_names.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <string>
@@ -420,8 +421,37 @@ class NameScan {
         const bool is_class = frame.kind == Kind::kClassDefinition;
         const Text name = frame.node.field(Field::kName).text(source_);
         Frame bound = frame;
-        bound.is_conditional = bound.is_conditional || parent.kind == Kind::kDecoratedDefinition;
+        const bool is_decorated = parent.kind == Kind::kDecoratedDefinition;
+        bound.is_conditional |= is_decorated && !(is_class && keeps_its_name(parent.node));
         bind(bound, name, is_class ? BoundName::By::kClass : BoundName::By::kFunction, frame.node);
+    }
+
+    // Decorators of classes that give back the class, or another one of the same name.
+    bool keeps_its_name(Node decorated) const {
+        static constexpr std::array<Text, 16> kKnown{"attr.attrs",
+                                                     "attr.attributes",
+                                                     "attr.define",
+                                                     "attr.frozen",
+                                                     "attr.mutable",
+                                                     "attr.s",
+                                                     "attrs.define",
+                                                     "attrs.frozen",
+                                                     "attrs.mutable",
+                                                     "dataclasses.dataclass",
+                                                     "enum.unique",
+                                                     "functools.total_ordering",
+                                                     "typing.final",
+                                                     "typing.runtime_checkable",
+                                                     "typing_extensions.final",
+                                                     "typing_extensions.runtime_checkable"};
+        bool all = true;
+        for_each_child(decorated, [&](Node child) {
+            if (!child.is(Kind::kDecorator)) return;
+            const Node expression = child.named_child(0);
+            const Text name = canonical_(expression.is(Kind::kCall) ? expression.field(Field::kFunction) : expression);
+            all &= std::find(kKnown.begin(), kKnown.end(), name) != kKnown.end();
+        });
+        return all;
     }
 
     void bind(const Frame& frame, Text name, BoundName::By by, Node node) {

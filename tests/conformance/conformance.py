@@ -6,7 +6,7 @@
     conformance.py fetch [--suites a,b]         download the suites of real projects
     conformance.py all --tach PATH              our own suite and all six, on every python and pytest
     conformance.py quick --tach PATH            the same, small enough for CI
-    conformance.py analysis --analyzer PATH     what tach-analyzer says of the six, and what pytest collects
+    conformance.py analysis --tach PATH         what tach-analyzer says of the six, and what pytest collects
 
 Exits 0 without differences, 1 with, 2 if it could not run. `all` and `quick` end with `N passed, N failed`.
 """
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--python", action="append", default=[], metavar="EXE")
             command.add_argument("--pytest", action="append", default=[], metavar="VERSION")
         if name == "analysis":
-            command.add_argument("--analyzer", type=Path, required=True, help="path of tach-analyzer")
+            command.add_argument("--analyzer", type=Path, help="tach-analyzer (default: of the build of --tach)")
         if name in ("all", "quick", "fetch", "analysis"):
             everything = ",".join(load_suites())
             command.add_argument("--suites", default=QUICK_SUITES if name == "quick" else everything)
@@ -156,13 +156,14 @@ def _quick(options: argparse.Namespace, args: list[str]) -> int:
 def _analysis(options: argparse.Namespace, args: list[str]) -> int:
     """Compare the analysis of each suite with pytest's collection; the newest pytest on the newest interpreter."""
     python, failed = _pythons(options)[-1], 0
+    analyzer = options.analyzer or _tach(options).executable.parents[1] / "analyzer" / "tach-analyzer"
     say(f"{'suite':16} {'pytest':8} {'items':>7} {'known':>14}  {'differences':>11}  modules")
     suites = _suites(options)
     for version in options.pytest or [PYTESTS[-1]]:
         for suite in (suite for suite in suites if suite.runs_on(version)):
             executable = environment(options.cache, python, version, all_requirements(options.cache))
             project = fetch(suite, options.cache)[1]
-            verdict = compare_analysis(options.analyzer.resolve(), executable, version, project, list(suite.args))
+            verdict = compare_analysis(analyzer.resolve(), executable, version, project, list(suite.args))
             share = f"{verdict.known} ({verdict.known / max(verdict.items, 1):.1%})"
             levels = ", ".join(f"{count} {level}" for level, count in sorted(verdict.modules.items()))
             found = verdict.differences
