@@ -31,9 +31,7 @@ bool is_quiet(Node node, Text source) {
         case Kind::kCaseClause:
         case Kind::kDecoratedDefinition:
         case Kind::kError:
-            return false;
-        case Kind::kExpressionStatement:
-            // An assignment in it binds a name.
+        case Kind::kExpressionStatement:  // an assignment in it binds a name
             return false;
         default:
             return node.text(source).find('(') == Text::npos;

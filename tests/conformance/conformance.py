@@ -90,7 +90,7 @@ def _tach(options: argparse.Namespace) -> Tach:
     executable: Path = options.tach.resolve()
     if not executable.is_file():
         raise HarnessError(f"{executable}: no such program")
-    return Tach(executable, tuple(options.tach_arg))
+    return Tach(executable, tuple(getattr(options, "tach_arg", ())))
 
 
 def _pythons(options: argparse.Namespace) -> list[Python]:
