@@ -240,9 +240,6 @@ base::Result<void> Stage::State::make_project() {
             return base::fail(base::Error{EPROTO, fmt::format("{}: facts that cannot be read", from.path)});
         }
     }
-    for (const WalkProblem& problem : walk.problems) {
-        project.settings.problems.push_back({problem.path, 0, problem.message});
-    }
     made->modules.emplace(project);
     made->references.emplace(project, *made->modules);
     made->graph.emplace(project, *made->modules, *made->references);
@@ -259,6 +256,7 @@ base::Result<void> Stage::State::make_analysis() {
     made->tests.emplace(find_tests(made->project, lookup, options));
     const std::vector<std::size_t> collected = collection_order(settings, walk.files);
     made->analysis = write_down({.project = made->project,
+                                 .walk_problems = walk.problems,
                                  .hashes = made->hashes,
                                  .collected = collected,
                                  .modules = *made->modules,
