@@ -85,6 +85,7 @@ struct Stage::State {
     Task task;
     Settings settings;
     RulesFile rules_file;
+    std::optional<RuleSet> rules;  // read already, since they may be wrong
     Cache cache;
     Walk walk;
     std::string program;
@@ -206,6 +207,11 @@ bool Stage::State::output_is_right() const {
 base::Result<void> Stage::State::find_changes() {
     cache = Cache::load(cache_path());
     if (cache.head.program != program) cache = {};
+    if (cache.head.inputs != inputs) {
+        auto read_now = parse_rules(rules_file);
+        if (!read_now) return base::fail(read_now.error());
+        rules = *std::move(read_now);
+    }
     auto walked = analyzer::walk(settings, cache.head.walk);
     if (!walked) return base::fail(walked.error());
     walk = *std::move(walked);
@@ -222,9 +228,9 @@ base::Result<void> Stage::State::find_changes() {
 
 base::Result<void> Stage::State::make_project() {
     if (made) return {};
-    auto rules = parse_rules(rules_file);
-    if (!rules) return base::fail(rules.error());
-    made = std::make_unique<Made>(*std::move(rules));
+    auto all = rules ? base::Result<RuleSet>(*std::move(rules)) : parse_rules(rules_file);
+    if (!all) return base::fail(all.error());
+    made = std::make_unique<Made>(*std::move(all));
     Project& project = made->project;
     project.settings = settings;
     project.files.resize(walk.files.size());
