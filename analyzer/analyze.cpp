@@ -15,6 +15,7 @@
 #include "analyzer/facts_archive.h"
 #include "analyzer/import_graph.h"
 #include "analyzer/parse_files.h"
+#include "analyzer/paths.h"
 #include "analyzer/references.h"
 #include "analyzer/rule_settings.h"
 #include "analyzer/settings_archive.h"
@@ -299,8 +300,19 @@ const Counts& Stage::counts() const {
 const Settings& Stage::settings() const {
     return state_->settings;
 }
-const Walk& Stage::walk() const {
-    return state_->walk;
+Stage::Inputs Stage::inputs() const {
+    const std::string& root = state_->settings.root;
+    Inputs inputs{.files = state_->settings.files_read, .directories = {}};
+    if (const std::string& name = state_->rules_file.shown; !name.empty()) {
+        std::string path = absolute_path(root, name);
+        const auto known = std::find(inputs.files.begin(), inputs.files.end(), path);
+        if (known == inputs.files.end()) inputs.files.push_back(std::move(path));
+    }
+    for (const WalkedFile& file : state_->walk.files) inputs.files.push_back(absolute_path(root, file.path));
+    for (const WalkedDirectory& one : state_->walk.directories) {
+        inputs.directories.push_back(absolute_path(root, one.path));
+    }
+    return inputs;
 }
 
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {
