@@ -15,6 +15,7 @@
 #include "analyzer/facts_archive.h"
 #include "analyzer/import_graph.h"
 #include "analyzer/parse_files.h"
+#include "analyzer/paths.h"
 #include "analyzer/references.h"
 #include "analyzer/rule_settings.h"
 #include "analyzer/settings_archive.h"
@@ -85,6 +86,7 @@ struct Stage::State {
     Task task;
     Settings settings;
     RulesFile rules_file;
+    std::optional<RuleSet> rules;  // read already, since they may be wrong
     Cache cache;
     Walk walk;
     std::string program;
@@ -206,6 +208,11 @@ bool Stage::State::output_is_right() const {
 base::Result<void> Stage::State::find_changes() {
     cache = Cache::load(cache_path());
     if (cache.head.program != program) cache = {};
+    if (cache.head.inputs != inputs) {
+        auto read_now = parse_rules(rules_file);
+        if (!read_now) return base::fail(read_now.error());
+        rules = *std::move(read_now);
+    }
     auto walked = analyzer::walk(settings, cache.head.walk);
     if (!walked) return base::fail(walked.error());
     walk = *std::move(walked);
@@ -222,9 +229,9 @@ base::Result<void> Stage::State::find_changes() {
 
 base::Result<void> Stage::State::make_project() {
     if (made) return {};
-    auto rules = parse_rules(rules_file);
-    if (!rules) return base::fail(rules.error());
-    made = std::make_unique<Made>(*std::move(rules));
+    auto all = rules ? base::Result<RuleSet>(*std::move(rules)) : parse_rules(rules_file);
+    if (!all) return base::fail(all.error());
+    made = std::make_unique<Made>(*std::move(all));
     Project& project = made->project;
     project.settings = settings;
     project.files.resize(walk.files.size());
@@ -239,9 +246,6 @@ base::Result<void> Stage::State::make_project() {
         if (!read_bytes(known[i].facts, file.facts)) {
             return base::fail(base::Error{EPROTO, fmt::format("{}: facts that cannot be read", from.path)});
         }
-    }
-    for (const WalkProblem& problem : walk.problems) {
-        project.settings.problems.push_back({problem.path, 0, problem.message});
     }
     made->modules.emplace(project);
     made->references.emplace(project, *made->modules);
@@ -259,6 +263,7 @@ base::Result<void> Stage::State::make_analysis() {
     made->tests.emplace(find_tests(made->project, lookup, options));
     const std::vector<std::size_t> collected = collection_order(settings, walk.files);
     made->analysis = write_down({.project = made->project,
+                                 .walk_problems = walk.problems,
                                  .hashes = made->hashes,
                                  .collected = collected,
                                  .modules = *made->modules,
@@ -295,8 +300,19 @@ const Counts& Stage::counts() const {
 const Settings& Stage::settings() const {
     return state_->settings;
 }
-const Walk& Stage::walk() const {
-    return state_->walk;
+Stage::Inputs Stage::inputs() const {
+    const std::string& root = state_->settings.root;
+    Inputs inputs{.files = state_->settings.files_read, .directories = {}};
+    if (const std::string& name = state_->rules_file.shown; !name.empty()) {
+        std::string path = absolute_path(root, name);
+        const auto known = std::find(inputs.files.begin(), inputs.files.end(), path);
+        if (known == inputs.files.end()) inputs.files.push_back(std::move(path));
+    }
+    for (const WalkedFile& file : state_->walk.files) inputs.files.push_back(absolute_path(root, file.path));
+    for (const WalkedDirectory& one : state_->walk.directories) {
+        inputs.directories.push_back(absolute_path(root, one.path));
+    }
+    return inputs;
 }
 
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {

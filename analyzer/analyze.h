@@ -48,7 +48,13 @@ class Stage {
     [[nodiscard]] bool is_unchanged() const;
     [[nodiscard]] const Counts& counts() const;
     [[nodiscard]] const Settings& settings() const;
-    [[nodiscard]] const Walk& walk() const;
+    // What the analysis was made from, by absolute paths: files, and the directories that were listed, in which a new
+    // file is a change.
+    struct Inputs {
+        std::vector<std::string> files;
+        std::vector<std::string> directories;
+    };
+    [[nodiscard]] Inputs inputs() const;
 
     // Of what is written; read from the output if nothing had changed.
     [[nodiscard]] base::Result<const shm::analysis::Analysis*> analysis();

@@ -115,6 +115,12 @@ base::Result<void> Cache::store(const std::string& path, CacheHead& head, std::s
 base::Result<void> replace_file(const std::string& path, const std::vector<std::string_view>& pieces) {
     const std::filesystem::path directory = std::filesystem::path(path).parent_path();
     std::error_code error;
+    // A rename would put a file in the place of a directory's link or, as root, of a device.
+    const auto kind = std::filesystem::status(path, error).type();
+    if (kind != std::filesystem::file_type::not_found && kind != std::filesystem::file_type::regular) {
+        return base::fail(error ? base::errno_error(path, error.value())
+                                : base::Error{EINVAL, fmt::format("{}: is there, and no regular file", path)});
+    }
     if (!directory.empty() && !std::filesystem::exists(directory, error)) {
         std::filesystem::create_directories(directory, error);
         if (error) return base::fail(base::errno_error(directory.string(), error.value()));

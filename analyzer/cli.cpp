@@ -27,6 +27,7 @@ po::options_description options() {
     add_value("root", "DIR", "the project (default: the working directory)");
     add_value("output,o", "FILE", "write the analysis there (default, unless something is printed: .tach/analysis)");
     add_value("depfile", "FILE", "write the inputs there, as make and ninja read them");
+    add_value("depfile-target", "FILE", "what the depfile says the inputs are of (default: the output)");
     add_value("format", "json|table", "print the analysis");
     all.add_options()("affected-by", po::value<Words>()->value_name("FILE")->composing(),
                       "print the tests that can reach a file; may be repeated");
@@ -96,6 +97,8 @@ base::Result<CommandLine> settle(const po::variables_map& given) {
     line.root = text("root");
     line.output = text("output");
     line.depfile = text("depfile");
+    line.depfile_target = text("depfile-target");
+    if (line.depfile_target && !line.depfile) return mistake("--depfile-target: needs --depfile");
     line.since = text("since");
     if (const auto format = text("format")) {
         if (*format != "json" && *format != "table") {

@@ -24,6 +24,7 @@ struct CommandLine {
     std::optional<std::string> root;
     std::optional<std::string> output;
     std::optional<std::string> depfile;
+    std::optional<std::string> depfile_target;
     std::optional<OutputFormat> format;
     std::optional<std::string> since;
     std::vector<std::string> affected_by;

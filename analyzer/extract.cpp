@@ -136,14 +136,16 @@ void ModuleReader::note_syntax_errors(Node module) {
     if (!module.has_error()) return;
     facts_->is_complete = false;
     std::size_t found = 0;
+    Node nearest = module;  // around what is missing, if that is a bracket or the like, which has no name
     walk_tree(module, [&](Node node) {
         if (found == kMostSyntaxErrors || !node.has_error()) return Step::kOver;
+        nearest = node;
         if (!node.is(Kind::kError) && !node.is_missing()) return Step::kInto;
         ++found;
         facts_->diagnostics.push_back({.at = node.at(), .message = "invalid syntax"});
         return Step::kOver;
     });
-    if (found == 0) facts_->diagnostics.push_back({.at = {}, .message = "invalid syntax"});
+    if (found == 0) facts_->diagnostics.push_back({.at = nearest.at(), .message = "invalid syntax"});
 }
 
 // --- statements -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -38,30 +40,56 @@ int refuse(const base::Error& error, int code) {
     return code;
 }
 
-// A path in a depfile: make ends it at a blank and expands dollars.
+// Whether it has arrived is seen at the end, see finish().
+void show(std::string_view text) {
+    static_cast<void>(std::fwrite(text.data(), 1, text.size(), stdout));
+}
+
+int finish(int code) {
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    // Who closes a pipe has seen enough (head).
+    if (errno == EPIPE) return kFailedExit;
+    return refuse(base::errno_error("standard output"), kFailedExit);
+}
+
+// A path as make and ninja take it, the way gcc writes it: blanks, '#' and ':' behind a backslash, dollars twice.
 std::string escaped(std::string_view path) {
     std::string text;
+    std::size_t backslashes = 0;  // right before c
     for (const char c : path) {
-        if (c == ' ' || c == '#' || c == '\\') text.push_back('\\');
+        if (c == ' ' || c == '\t') text.append(backslashes, '\\');
+        if (c == ' ' || c == '\t' || c == '#' || c == ':') text.push_back('\\');
         if (c == '$') text.push_back('$');
         text.push_back(c);
+        backslashes = c == '\\' ? backslashes + 1 : 0;
     }
     return text;
 }
 
-// Directories are inputs as well: a new file is a change.
-std::string depfile_of(const Stage& stage, const std::string& output) {
-    std::string text = escaped(output) + ":";
+std::filesystem::path directory_of(const std::string& path) {
+    std::error_code ignored;
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored).parent_path();
+}
+
+// Directories are inputs as well: a new file is a change. Not so those in which a file is replaced by this very run,
+// which would make the output older than its inputs for ever.
+std::string depfile_of(const Stage& stage, const CommandLine& line, const std::string& output) {
+    Stage::Inputs inputs = stage.inputs();
+    for (const std::string& written : {output, *line.depfile}) {
+        const std::string directory = directory_of(written).string();
+        const auto is_same = [&](const std::string& one) { return one == directory; };
+        inputs.directories.erase(std::remove_if(inputs.directories.begin(), inputs.directories.end(), is_same),
+                                 inputs.directories.end());
+    }
+    std::string text = escaped(line.depfile_target.value_or(output)) + ":";
     std::string phony;
-    const auto add = [&](const std::string& path) {
-        const std::string full = path.starts_with('/') ? path
-                                 : path == "."         ? stage.settings().root
-                                                       : stage.settings().root + "/" + path;
-        text += " \\\n  " + escaped(full);
-        phony += "\n" + escaped(full) + ":\n";  // a file that is gone is no error, see -MP of gcc
-    };
-    for (const std::string& file : stage.settings().files_read) add(file);
-    for (const WalkedFile& file : stage.walk().files) add(file.path);
+    for (const auto* paths : {&inputs.files, &inputs.directories}) {
+        for (const std::string& path : *paths) {
+            if (path.find('\n') != std::string::npos) continue;  // cannot be written
+            text += " \\\n  " + escaped(path);
+            phony += "\n" + escaped(path) + ":\n";  // one that is gone is no error, see -MP of gcc
+        }
+    }
     return text + "\n" + phony;
 }
 
@@ -80,7 +108,7 @@ int print_affected(Stage& stage, std::vector<std::string> changed, const Command
     }
     auto affected = stage.affected_by(changed);
     if (!affected) return refuse(affected.error(), kUsageExit);
-    for (const std::string& test : affected->tests) fmt::print("{}\n", test);
+    for (const std::string& test : affected->tests) show(test + "\n");
     if (line.verbose) {
         for (const std::string& note : affected->notes) fmt::print(stderr, "tach-analyzer: {}\n", note);
     }
@@ -98,8 +126,8 @@ int print(Stage& stage, const CommandLine& line) {
     auto analysis = stage.analysis();
     if (!analysis) return refuse(analysis.error(), kUsageExit);
     print_diagnostics(**analysis, line.verbose);
-    if (line.format == OutputFormat::kJson) fmt::print("{}", json_report(**analysis));
-    if (line.format == OutputFormat::kTable) fmt::print("{}", table_report(**analysis));
+    if (line.format == OutputFormat::kJson) show(json_report(**analysis));
+    if (line.format == OutputFormat::kTable) show(table_report(**analysis));
     return 0;
 }
 
@@ -136,7 +164,7 @@ int run(const CommandLine& line) {
     }
     if (line.verbose) say_what_was_done(*stage, output);
     if (line.depfile) {
-        if (auto written = replace_file(*line.depfile, {depfile_of(*stage, output)}); !written) {
+        if (auto written = replace_file(*line.depfile, {depfile_of(*stage, line, output)}); !written) {
             return refuse(written.error(), kFailedExit);
         }
     }
@@ -153,22 +181,22 @@ int main(int argc, char** argv) {
     const auto line = parse_command_line(words);
     if (!line) return refuse(line.error(), kUsageExit);
     if (line->help) {
-        fmt::print("{}", help_text());
-        return 0;
+        show(help_text());
+        return finish(0);
     }
     if (line->version) {
-        fmt::print("tach-analyzer {}\n", TACH_VERSION);
-        return 0;
+        show("tach-analyzer " TACH_VERSION "\n");
+        return finish(0);
     }
     if (line->rules) {
-        fmt::print("{}", RuleSet::builtin().table());
-        return 0;
+        show(RuleSet::builtin().table());
+        return finish(0);
     }
     // Memory is given back by ending: to free hundreds of thousands of small things first takes milliseconds.
     ::mallopt(M_TRIM_THRESHOLD, kNever);
     ::mallopt(M_MMAP_THRESHOLD, kNever);
     ::mallopt(M_TOP_PAD, kGrowth);
-    const int code = run(*line);
-    std::fflush(nullptr);
+    const int code = finish(run(*line));
+    std::fflush(stderr);
     ::_exit(code);
 }

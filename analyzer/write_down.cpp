@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "analyzer/paths.h"
+
 namespace tach::analyzer {
 namespace {
 
@@ -209,10 +211,18 @@ void Writer::add_diagnostic(Index file, const Diagnostic& diagnostic) {
 }
 
 void Writer::write_diagnostics() {
-    for (const SettingsProblem& problem : from_.project.settings.problems) {
+    const Settings& settings = from_.project.settings;
+    for (const SettingsProblem& problem : settings.problems) {
+        const std::string file = problem.file.empty() ? std::string() : relative_to(settings.root, problem.file);
         into_.diagnostics.push_back({.severity = analysis::Severity::kError,
                                      .at = {.module = -1, .line = problem.line, .column = 0},
-                                     .file = problem.file,
+                                     .file = arena_.keep(file),
+                                     .message = problem.message});
+    }
+    for (const WalkProblem& problem : from_.walk_problems) {
+        into_.diagnostics.push_back({.severity = static_cast<analysis::Severity>(problem.severity),
+                                     .at = {},
+                                     .file = problem.path,
                                      .message = problem.message});
     }
     for (std::size_t i = 0; i < from_.project.files.size(); ++i) {

@@ -10,12 +10,14 @@
 #include "analyzer/source_text.h"
 #include "analyzer/tests.h"
 #include "analyzer/toxicity.h"
+#include "analyzer/walk.h"
 #include "shm/analysis_file.h"
 
 namespace tach::analyzer {
 
 struct Findings {
     const Project& project;
+    const std::vector<WalkProblem>& walk_problems;
     const std::vector<ContentHash>& hashes;     // of project.files
     const std::vector<std::size_t>& collected;  // test files in pytest's order, places in project.files
     const Modules& modules;

@@ -172,6 +172,8 @@ class TableReader {
                 const toml::table* inner = node.as_table();
                 if (inner == nullptr) return refuse(table, key_name, node, fmt::format("a table, [{}]", key_name));
                 if (auto done = read_table(key_name, *inner); !done) return done;
+            } else if (table.empty() && key_name == "toxicity") {
+                continue;  // tach-analyzer reads it, and says what is wrong in it
             } else {
                 return refuse_unknown(table, name);
             }

@@ -33,6 +33,15 @@ BUILD = Path(os.environ.get("TACH_BUILD_DIR", ROOT / "build"))
 SUPERVISOR = Path(os.environ.get("TACH_SUPERVISOR", BUILD / "supervisor" / "tach-supervisor"))
 
 
+def _analyzer() -> Path:
+    """Beside the supervisor where it is installed, in a room of its own where it is built."""
+    installed = SUPERVISOR.parent / "tach-analyzer"
+    return installed if installed.is_file() else SUPERVISOR.parent.parent / "analyzer" / "tach-analyzer"
+
+
+ANALYZER = Path(os.environ.get("TACH_ANALYZER") or _analyzer())
+
+
 def _default_engine() -> str:
     if not SUPERVISOR.is_file():
         return "fork"  # pytest_sessionstart says so
@@ -323,6 +332,9 @@ class Project:
 
     def json(self, *words: str, env: dict[str, str] | None = None, **how: Any) -> Report:
         return Report(self.tach("--format", "json", *words, env=env, **how))
+
+    def analyze(self, *words: str, **how: Any) -> Result:
+        return Run([str(ANALYZER), *words], how.pop("cwd", self.path), clean_environment(), **how).finish()
 
     def pytest(self, *words: str, env: dict[str, str] | None = None) -> Result:
         command = [self.python, "-m", "pytest", *words]

@@ -31,6 +31,11 @@ def test_tach_toml_wins_and_nothing_is_merged(project: Project) -> None:
     assert report.data["seed"] == 11
 
 
+def test_the_analyzers_table_is_left_to_it(project: Project) -> None:
+    project.write("tach.toml", "seed = 11\n[toxicity]\nmode = 'strict'\n[[toxicity.rule]]\nanything = 1\n")
+    assert project.json().expect(0, passed=2).data["seed"] == 11
+
+
 def test_it_is_found_from_a_directory_below(project: Project) -> None:
     project.write("tach.toml", "seed = 11\n")
     project.write("below/test_it.py", "def test_a(): pass\n")
