@@ -27,7 +27,8 @@ po::options_description options() {
     add_value("root", "DIR", "the project (default: the working directory)");
     add_value("output,o", "FILE", "write the analysis there (default, unless something is printed: .tach/analysis)");
     add_value("depfile", "FILE", "write the inputs there, as make and ninja read them");
-    add_value("format", "json|table", "print the analysis");
+    add_value("format", "json|table",
+              "print the analysis; with --since or --affected-by, json prints test files, and why");
     all.add_options()("affected-by", po::value<Words>()->value_name("FILE")->composing(),
                       "print the tests that can reach a file; may be repeated");
     add_value("since", "REV", "print the tests that can reach what changed since a git revision");
