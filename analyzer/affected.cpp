@@ -52,6 +52,15 @@ bool is_for_nobody(Text path) {
     return std::find(kNotes.begin(), kNotes.end(), stem) != kNotes.end();
 }
 
+// What running the tests leaves, wherever it lies. Of __pycache__, nothing is imported whose source is gone.
+bool is_cached(Text path) {
+    for (const Text name : {Text("__pycache__/"), Text(".pytest_cache/"), Text(".tach/")}) {
+        const std::size_t found = path.find(name);
+        if (found != Text::npos && (found == 0 || path[found - 1] == '/')) return true;
+    }
+    return false;
+}
+
 bool is_collected(const SourceFile& file) {
     return file.is_test || file.is_text;
 }
@@ -88,7 +97,7 @@ class Search {
         const Text path = changed_[change];
         const Index file = modules_.file_at(path);
         if (is_configuration(path, project_.settings)) return everything(change);
-        if (file >= 0 && is_reached(file)) return add(file, {.file = file, .changed = change});
+        if (file >= 0 && is_reached(file, project_, graph_)) return add(file, {.file = file, .changed = change});
         add_data(path, change);
     }
 
@@ -98,16 +107,11 @@ class Search {
         result_.because = change;
     }
 
-    // It runs in a run of the tests. Of others, such as a script that a test starts, the graph knows nothing.
-    [[nodiscard]] bool is_reached(Index file) const {
-        const SourceFile& source = project_.files[file];
-        if (is_collected(source) || graph_.is_plugin(file)) return true;
-        const auto importers = graph_.edges_to(file);
-        return std::any_of(importers.begin(), importers.end(),
-                           [&](Index edge) { return can_run(graph_.edges()[edge].kind); });
-    }
-
     void add_data(Text path, Index change) {
+        if (is_cached(path)) {
+            result_.ignored.emplace_back(path);
+            return;
+        }
         Text directory = parent_directory(path);
         while (!directory.empty() && !has_reached_files(directory)) directory = parent_directory(directory);
         if (!directory.empty()) {
@@ -125,7 +129,7 @@ class Search {
     [[nodiscard]] bool has_reached_files(Text directory) const {
         const auto files = below(directory);
         return std::any_of(files.begin(), files.end(),
-                           [&](const SourceFile& file) { return is_reached(index_of(file)); });
+                           [&](const SourceFile& file) { return is_reached(index_of(file), project_, graph_); });
     }
 
     [[nodiscard]] Index index_of(const SourceFile& file) const {
@@ -173,6 +177,13 @@ class Search {
 };
 
 }  // namespace
+
+bool is_reached(Index file, const Project& project, const ImportGraph& graph) {
+    if (is_collected(project.files[file]) || graph.is_plugin(file)) return true;
+    const auto importers = graph.edges_to(file);
+    return std::any_of(importers.begin(), importers.end(),
+                       [&](Index edge) { return can_run(graph.edges()[edge].kind); });
+}
 
 Affected affected_by(std::span<const std::string> changed, const Project& project, const Modules& modules,
                      const ImportGraph& graph) {

@@ -12,7 +12,7 @@
 //     that all files have changed in and below the nearest directory upwards that has any of the former kind: its tests
 //     are affected, and who imports something of it. If that is the root, everything is affected, but for what no test
 //     looks at by its nature (docs/, *.md, licences, what Git, editors and services keep) and what lies outside of the
-//     root: Affected::ignored has that.
+//     root: Affected::ignored has that, and what running the tests leaves (__pycache__/, .pytest_cache/, .tach/).
 // A file that imports what its sources do not name (importlib.import_module of a variable) is taken to import all files
 // in and below its directory.
 //
@@ -50,9 +50,26 @@ struct Affected {
     std::vector<std::string> ignored;  // changed paths that affect nobody
 };
 
+// The same in words, for other programs.
+struct AffectedFiles {
+    struct File {
+        std::string path;
+        std::vector<std::string> why;  // the way to what has changed, see explain()
+    };
+
+    bool everything = false;
+    std::string because;  // of everything: which of the changed paths
+    std::vector<File> affected;
+    std::vector<std::string> unaffected;  // the other files that the analysis has as test files
+    std::vector<std::string> ignored;
+};
+
 // Paths are as SourceFile::path is.
 [[nodiscard]] Affected affected_by(std::span<const std::string> changed, const Project& project, const Modules& modules,
                                    const ImportGraph& graph);
+
+// It runs in a run of the tests. Of others, such as a script that a test starts, the graph knows nothing.
+[[nodiscard]] bool is_reached(Index file, const Project& project, const ImportGraph& graph);
 
 // One line for each file on the way from a test to the change: "tests/test_a.py:3: import: src/a.py".
 [[nodiscard]] std::vector<std::string> explain(const Affected& affected, const AffectedTest& test,

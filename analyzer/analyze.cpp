@@ -381,4 +381,34 @@ base::Result<Stage::AffectedLines> Stage::affected_by(const std::vector<std::str
     return lines;
 }
 
+base::Result<AffectedFiles> Stage::affected_files(std::vector<std::string> changed) {
+    State& state = *state_;
+    if (auto done = state.make_project(); !done) return base::fail(done.error());
+    const Project& project = state.made->project;
+    const std::size_t seen = changed.size();
+    const ImportGraph& graph = *state.made->graph;
+    for (std::size_t at = 0; at < project.files.size(); ++at) {
+        const SourceFile& file = project.files[at];
+        if (!file.facts.is_complete && is_reached(static_cast<Index>(at), project, graph)) changed.push_back(file.path);
+    }
+    const Affected affected = analyzer::affected_by(changed, project, *state.made->modules, graph);
+    AffectedFiles files{.everything = affected.everything, .ignored = affected.ignored};
+    if (affected.everything) files.because = changed[static_cast<std::size_t>(affected.because)];
+    std::vector<bool> reached(project.files.size(), false);
+    for (const AffectedTest& test : affected.tests) {
+        reached[static_cast<std::size_t>(test.file)] = true;
+        files.affected.push_back({project.files[test.file].path, explain(affected, test, changed, project, graph)});
+        if (affected.everything) continue;
+        Index last = test.step;
+        while (affected.steps[last].next >= 0) last = affected.steps[last].next;
+        const auto cause = static_cast<std::size_t>(affected.steps[last].changed);
+        if (cause >= seen) files.affected.back().why.back() = changed[cause] + " cannot be read to its end";
+    }
+    for (std::size_t at = 0; at < project.files.size(); ++at) {
+        const SourceFile& file = project.files[at];
+        if ((file.is_test || file.is_text) && !reached[at]) files.unaffected.push_back(file.path);
+    }
+    return files;
+}
+
 }  // namespace tach::analyzer

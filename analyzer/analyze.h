@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "analyzer/affected.h"
 #include "analyzer/settings.h"
 #include "analyzer/walk.h"
 #include "base/result.h"
@@ -68,6 +69,10 @@ class Stage {
         std::vector<std::string> notes;
     };
     [[nodiscard]] base::Result<AffectedLines> affected_by(const std::vector<std::string>& changed);
+
+    // For programs. What runs with the tests and could not be read to its end may import anything: it
+    // counts as changed.
+    [[nodiscard]] base::Result<AffectedFiles> affected_files(std::vector<std::string> changed);
 
   private:
     struct State;

@@ -28,7 +28,8 @@ po::options_description options() {
     add_value("output,o", "FILE", "write the analysis there (default, unless something is printed: .tach/analysis)");
     add_value("depfile", "FILE", "write the inputs there, as make and ninja read them");
     add_value("depfile-target", "FILE", "what the depfile says the inputs are of (default: the output)");
-    add_value("format", "json|table", "print the analysis");
+    add_value("format", "json|table",
+              "print the analysis; with --since or --affected-by, json prints test files, and why");
     all.add_options()("affected-by", po::value<Words>()->value_name("FILE")->composing(),
                       "print the tests that can reach a file; may be repeated");
     add_value("since", "REV", "print the tests that can reach what changed since a git revision");

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "analyzer/analyze.h"
@@ -105,6 +106,12 @@ int print_affected(Stage& stage, std::vector<std::string> changed, const Command
         auto since = changed_since(root, *line.since);
         if (!since) return refuse(since.error(), kUsageExit);
         changed.insert(changed.end(), since->begin(), since->end());
+    }
+    if (line.format == OutputFormat::kJson) {
+        auto files = stage.affected_files(std::move(changed));
+        if (!files) return refuse(files.error(), kUsageExit);
+        fmt::print("{}", json_affected(*files, root));
+        return 0;
     }
     auto affected = stage.affected_by(changed);
     if (!affected) return refuse(affected.error(), kUsageExit);

@@ -193,4 +193,14 @@ std::string table_report(const analysis::Analysis& from) {
     return text;
 }
 
+std::string json_affected(const AffectedFiles& files, const std::string& root) {
+    Json json{{"root", root}, {"everything", files.everything}, {"because", files.because}, {"ignored", files.ignored}};
+    json["affected"] = Json::array();
+    for (const AffectedFiles::File& file : files.affected) {
+        json["affected"].push_back({{"file", file.path}, {"why", file.why}});
+    }
+    json["unaffected"] = files.unaffected;
+    return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace tach::analyzer

@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 4;
+inline constexpr std::uint16_t kMessageVersion = 5;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -38,9 +38,9 @@ enum class Kind : std::uint16_t {
     kFinish = 5,      // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
     kResume = 6,      // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
     kModules = 7,     // asks for kModuleFiles
-    kLate = 8,  // answers kRoot: wide fixtures that tests asked for at run time, and modules that several imported;
-                // [records separated by NUL: test file and names, separated by newlines; pairs of module and
-                // origin, likewise]
+    kLate = 8,  // answers kRoot: wide fixtures that tests asked for at run time, modules that several imported, and
+                // files no test of which is wanted; [records separated by NUL: test file and names, separated by
+                // newlines; pairs of module and origin, likewise; absolute paths, separated by NUL]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [empty, or the subset to run as u32 indices; those of

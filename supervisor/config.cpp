@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -112,6 +113,9 @@ struct Key {
     const toml::node* (*read)(Config&, const toml::node&, const std::string& where);
 };
 
+// Tables that another stage of tach reads, and checks: tach-analyzer, see analyzer/rule_settings.h.
+constexpr std::array<std::string_view, 1> kForeignTables{"toxicity"};
+
 constexpr auto kKeys = std::to_array<Key>({
     {"", "python", "a string, the interpreter to run", read_member<&Config::python>},
     {"", "workers", "a whole number from 0 to 1024, \"auto\" or \"logical\"", read_member<&Config::workers>},
@@ -171,9 +175,8 @@ class TableReader {
             } else if (table.empty() && is_table(key_name)) {
                 const toml::table* inner = node.as_table();
                 if (inner == nullptr) return refuse(table, key_name, node, fmt::format("a table, [{}]", key_name));
+                if (is_foreign(key_name)) continue;
                 if (auto done = read_table(key_name, *inner); !done) return done;
-            } else if (table.empty() && key_name == "toxicity") {
-                continue;  // tach-analyzer reads it, and says what is wrong in it
             } else {
                 return refuse_unknown(table, name);
             }
@@ -188,7 +191,12 @@ class TableReader {
         return nullptr;
     }
 
+    static bool is_foreign(std::string_view name) {
+        return std::find(kForeignTables.begin(), kForeignTables.end(), name) != kForeignTables.end();
+    }
+
     static bool is_table(std::string_view name) {
+        if (is_foreign(name)) return true;
         for (const Key& key : kKeys) {
             if (!key.table.empty() && key.table == name) return true;
         }
@@ -214,6 +222,7 @@ class TableReader {
                 known.push_back(key.table);
             }
         }
+        if (table.empty()) known.insert(known.end(), kForeignTables.begin(), kForeignTables.end());
         const auto nearest = nearest_word(name.str(), known);
         return mistake(fmt::format(
             "{}: {}: unknown key, {}", place(shown_, name.source()), full_name(table, name.str()),

@@ -13,6 +13,8 @@ struct Home {
     std::filesystem::path zygote;   // the executable tach-zygote
     std::filesystem::path native;   // the extension module _tach
     std::filesystem::path harness;  // the harness' entry point, boot.py
+
+    std::filesystem::path analyzer;  // the executable tach-analyzer; who needs it must see that it is there
 };
 
 // The error names the file that is missing.

@@ -12,6 +12,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "supervisor/cli.h"
@@ -26,6 +27,7 @@
 #include "supervisor/printer.h"
 #include "supervisor/session.h"
 #include "supervisor/settings.h"
+#include "supervisor/since.h"
 #include "supervisor/usage.h"
 
 namespace {
@@ -92,6 +94,22 @@ void remember(const ListingMemory& memory, const Listing& listing, int verbosity
     }
 }
 
+// What --since makes of the run.
+tach::base::Result<void> select(Settings& settings, const Home& home, const std::filesystem::path& cwd,
+                                Printer& printer, int verbosity) {
+    auto since = ask_since(home, cwd, *settings.since, settings.pytest_args);
+    if (!since) return tach::base::fail(since.error());
+    for (const std::string& line : describe(*since, *settings.since, verbosity > 0)) {
+        if (settings.list) {
+            say(verbosity, line);
+        } else if (verbosity >= 0) {
+            printer.line("tach: " + line);
+        }
+    }
+    settings.unaffected = std::move(since->unaffected);
+    return {};
+}
+
 int run(std::vector<std::string> words) {
     const bool doctor = is_doctor(words);
     if (doctor) words.erase(words.begin());
@@ -130,12 +148,17 @@ int run(std::vector<std::string> words) {
     std::optional<ListingMemory> memory;
     if (settings.list) {
         settings.pytest_args.emplace_back("--collect-only");
-        if (!json) memory.emplace(settings, *interpreter, *home, cwd);
+        if (!json && !settings.since) memory.emplace(settings, *interpreter, *home, cwd);
         if (memory && list_again(*memory, printer, verbosity)) return 0;
     }
     if (auto settled = settle_engine(settings); !settled) return refuse(settled.error(), kUsageExit);
     if (verbosity > 0 && !settings.list) {
         for (const std::string& setting : describe(settings)) printer.line("tach: " + setting);
+    }
+    if (settings.since) {
+        if (auto selected = select(settings, *home, cwd, printer, verbosity); !selected) {
+            return refuse(selected.error(), kUsageExit);
+        }
     }
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
     Session session(std::move(settings), *std::move(home), *std::move(interpreter), seed, interactive, printer);

@@ -103,7 +103,9 @@ internal error
 wrong usage: an option, tach.toml, the interpreter, a path that does not exist
 .TP
 .B 5
-no tests were run
+no tests were run; with
+.BR \-\-since ,
+none can reach a change
 .SH ENVIRONMENT
 .TP
 .B VIRTUAL_ENV

@@ -65,6 +65,17 @@ constexpr auto kOptions = std::to_array<Option>({
      .argument = "N",
      .help = "repeat a run's random numbers; every run prints it",
      .manual = "A whole number from 0 to 9223372036854775807."},
+    {.name = "since",
+     .argument = "REV",
+     .help = "only tests that can reach what changed since REV",
+     .manual =
+         "A revision of Git: HEAD is what is not committed yet. Files that Git does not track count as changed, unless "
+         "it ignores them. pytest collects as without the option; then the tests of all files that cannot reach a "
+         "change by their imports and conftest files, as tach-analyzer sees them, are deselected. A file that it does "
+         "not know, such as one that a plugin collects, is always run. If no test is left, the exit status is 5, as "
+         "after pytest's -k. With -v, a line for each file says why it is run. A test that starts a program of another "
+         "directory, or reads a file there, is not seen to depend on it.",
+     .section = Section::kRunning},
     {.name = "python",
      .argument = "EXE",
      .help = "the interpreter: a path, or a name looked up on PATH",

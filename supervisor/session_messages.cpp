@@ -1,6 +1,7 @@
 // What the processes of a run say, and what follows from it. Every index in a message is a claim.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <csignal>
@@ -126,7 +127,8 @@ void Session::root_known(const Message& message) {
         if (!imports.empty()) imports += '\0';
         imports.append(module).append("\n").append(origin);
     }
-    const std::array<std::string_view, 2> strings{entries, imports};
+    const std::string unaffected = fmt::format("{}", fmt::join(settings_.unaffected, std::string_view("\0", 1)));
+    const std::array<std::string_view, 3> strings{entries, imports, unaffected};
     if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, strings); !posted) {
         fail_run(posted.error().what);
     }

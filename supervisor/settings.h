@@ -44,6 +44,8 @@ struct Settings {
     Setting<Format> format{Format::kText};
     Setting<Color> color{Color::kAuto};
     bool list = false;
+    std::optional<std::string> since;     // --since; what it makes of the run:
+    std::vector<std::string> unaffected;  // files no test of which is run, absolute
 
     std::vector<std::string> pytest_args;  // the file's, then the command line's
 };

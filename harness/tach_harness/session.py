@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .options import Options
 from .plan import Plan
 from .reports import crash_status, remember_modules
+from .selection import Selection
 from .serve import Server
 
 if TYPE_CHECKING:
@@ -30,6 +32,35 @@ class SessionEnd:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.crashes: list[tuple[str, str, str]] = []  # node id, headline, text
+
+
+class Remembered:
+    """What the supervisor tells at the start of the session, KIND_LATE of shm/message.h; received when asked for."""
+
+    @functools.cached_property
+    def _strings(self) -> tuple[list[str], list[str], list[str]]:
+        late, imports, unaffected = (
+            [record for record in string.decode("utf-8", "surrogateescape").split("\0") if record]
+            for string in receive().strings
+        )
+        return late, imports, unaffected
+
+    @property
+    def late_fixtures(self) -> dict[str, list[str]]:
+        """Test file -> wide fixtures that its tests asked for at run time, in earlier runs."""
+        records = [record.split("\n") for record in self._strings[0]]
+        return {record[0]: record[1:] for record in records}
+
+    @property
+    def imports(self) -> dict[str, str]:
+        """Module that several tests imported, in earlier runs -> its origin."""
+        records = [record.split("\n") for record in self._strings[1]]
+        return {record[0]: record[1] for record in records if len(record) == 2}
+
+    @property
+    def unaffected(self) -> frozenset[str]:
+        """Files no test of which is wanted."""
+        return frozenset(self._strings[2])
 
 
 class TachPlugin:
@@ -48,7 +79,7 @@ class TachPlugin:
         self.entropy = Entropy(options.seed)
         self.suite_sigint: Any = signal.default_int_handler
         self.run_uid = uuid.uuid4().hex
-        self.remembered_imports: dict[str, str] = {}
+        self.remembered = Remembered()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
@@ -117,8 +148,7 @@ class TachPlugin:
         for name in self.options.unset:
             os.environ.pop(name, None)
         remember_modules()
-        late, self.remembered_imports = _remembered()
-        plan = Plan(session, self.options, late)
+        plan = Plan(session, self.options, self.remembered.late_fixtures)
         plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)
         if why is not None:
@@ -163,24 +193,12 @@ class TachPlugin:
                 terminalreporter.write_line(line)
 
 
-def _remembered() -> tuple[dict[str, list[str]], dict[str, str]]:
-    """What the supervisor remembers of earlier runs, KIND_LATE of shm/message.h.
-
-    Test file -> wide fixtures that its tests asked for at run time; module that several tests imported -> its origin.
-    """
-    late, imports = [
-        [record.split("\n") for record in string.decode("utf-8", "replace").split("\0") if record]
-        for string in receive().strings
-    ]
-    return {entry[0]: entry[1:] for entry in late}, {entry[0]: entry[1] for entry in imports if len(entry) == 2}
-
-
-def _pytest_main(plugin: TachPlugin) -> int:
+def _pytest_main(plugins: list[object]) -> int:
     """pytest.main as the command `pytest` calls it: with the words of sys.argv, and, in error texts, by that name."""
     named = getattr(_pytest.config, "_main", None)  # since pytest 9.2
     if named is not None and hasattr(_pytest.config, "_get_prog_name"):
-        return int(named(plugins=[plugin], prog=_pytest.config._get_prog_name(sys.argv)))
-    return int(pytest.main(plugins=[plugin]))
+        return int(named(plugins=plugins, prog=_pytest.config._get_prog_name(sys.argv)))
+    return int(pytest.main(plugins=plugins))
 
 
 def run(raw_options: dict[str, Any]) -> int:
@@ -194,8 +212,11 @@ def run(raw_options: dict[str, Any]) -> int:
     plugin = TachPlugin(options)
     if options.list_only:
         witness.pytest_begins()
+    plugins: list[object] = [plugin]
+    if options.since:
+        plugins.append(Selection(plugin.remembered))
     try:
-        return _pytest_main(plugin)
+        return _pytest_main(plugins)
     finally:  # also if the suite's own configuration raises SystemExit: that is an end, too
         plugin.sink.flush()
         send(native.KIND_RETIRED, item=NO_ITEM)

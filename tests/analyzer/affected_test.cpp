@@ -110,8 +110,14 @@ TEST_CASE("configuration affects everything, and so does what nobody is known to
 }
 
 TEST_CASE("documentation and what services keep affect nobody") {
-    const Lines paths{"README.md",   ".github/workflows/ci.yml", "docs/conf.py", "docs/style.css",
-                      "LICENSE.txt", "/elsewhere/file.c"};
+    const Lines paths{"README.md",
+                      ".github/workflows/ci.yml",
+                      "docs/conf.py",
+                      "docs/style.css",
+                      "LICENSE.txt",
+                      "/elsewhere/file.c",
+                      "tests/__pycache__/test_cart.cpython-311.pyc",
+                      "tests/.tach/analysis"};
     const Selection selection(shop(), paths);
     CHECK(selection.tests().empty());
     CHECK(selection.affected.ignored == paths);

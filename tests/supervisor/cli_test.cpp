@@ -50,9 +50,10 @@ TEST_CASE("tach's options are taken out from between pytest's") {
 }
 
 TEST_CASE("every option of tach is read") {
-    const CommandLine line =
-        parsed({"-n", "3", "--mode", "fork", "--engine", "fork", "--strict-isolation", "--no-second-opinion", "--seed",
-                "9223372036854775807", "--python", "py", "--config", "c.toml", "--list", "--format", "json"});
+    const CommandLine line = parsed({"-n", "3", "--mode", "fork", "--engine", "fork", "--strict-isolation",
+                                     "--no-second-opinion", "--seed", "9223372036854775807", "--python", "py",
+                                     "--config", "c.toml", "--list", "--format", "json", "--since", "main~1"});
+    CHECK(line.since == "main~1");
     CHECK(line.workers == count(3));
     CHECK(line.mode == Mode::kFork);
     CHECK(line.engine == Engine::kFork);

@@ -91,7 +91,17 @@ TEST_CASE("an unknown key is named with its place and the nearest key") {
     CHECK(refused("[parallel]\nxyzzy = 1") == "tach.toml:2:1: parallel.xyzzy: unknown key, expected split_wide");
     CHECK(refused("modules = []")
               .find("expected python, workers, mode, engine, seed, strict_isolation, args, "
-                    "second_opinion, snapshot, parallel or plugins") != std::string::npos);
+                    "second_opinion, snapshot, parallel, plugins or toxicity") != std::string::npos);
+}
+
+TEST_CASE("what the table of the analyzer holds is not looked at, but it is a table") {
+    const Config config = read("seed = 7\n[toxicity]\nmode = 3\n[[toxicity.rule]]\nanything = [1]\n");
+    CHECK(config.seed->value == 7);
+    const auto found = read_pyproject("[tool.tach.toxicity]\nmode = \"strict\"\n", "pyproject.toml");
+    REQUIRE(found);
+    CHECK(*found);
+    CHECK(refused("toxicity = 3") == "tach.toml:1:12: toxicity: is 3 (an integer), expected a table, [toxicity]");
+    CHECK(refused("[toxicty]\n").find("did you mean toxicity?") != std::string::npos);
 }
 
 TEST_CASE("a wrong type or value is named with its place and what is expected") {
