@@ -47,20 +47,24 @@ void BodyReader::read_at_import(Node node, const Surroundings& surroundings) {
 void BodyReader::read_body(Node definition, Index function) {
     const LocalNames::FunctionScope scope(*names_);
     called_.clear();
-    bind_parameters(definition.field(Field::kParameters));
+    bind_parameters(definition.field(Field::kParameters), facts_->functions[static_cast<std::size_t>(function)]);
     read(definition.field(Field::kBody), Where::kBody, {.function = function}, 0);
 }
 
-// A parameter hides what the module calls by the same name.
-void BodyReader::bind_parameters(Node parameters) {
+// A parameter hides what the module calls by the same name. A method's first one is the instance or the class,
+// whatever it is called.
+void BodyReader::bind_parameters(Node parameters, const Function& function) {
     if (parameters.is_null()) return;
-    for_each_child(parameters, [this](Node parameter) {
+    bool is_instance = function.parent >= 0 && !function.is_static;
+    for_each_child(parameters, [&](Node parameter) {
+        if (parameter.is(Kind::kComment)) return;
         Node name = parameter;
         if (!parameter.is(Kind::kIdentifier)) {
             name = parameter.field(Field::kName);
             if (name.is_null()) name = parameter.named_child(0);
         }
-        if (name.is(Kind::kIdentifier)) names_->bind(name.text(source_), {});
+        const Text stands_for = std::exchange(is_instance, false) ? "self" : "";
+        if (name.is(Kind::kIdentifier)) names_->bind(name.text(source_), stands_for);
     });
 }
 
@@ -150,15 +154,16 @@ void BodyReader::note_call(Text callee, Node at, Index caller) {
 
 void BodyReader::read_call(Node call, const Surroundings& surroundings) {
     const Node function = call.field(Field::kFunction);
-    const Text callee = names_->canonical(function);
-    if (callee.empty()) {
-        // `request.getfixturevalue(...)`, whose base is a parameter.
-        if (surroundings.function >= 0 && function.is(Kind::kAttribute) &&
-            function.field(Field::kAttribute).text(source_) == "getfixturevalue") {
-            read_fixture_request(call, surroundings.function);
+    Text callee = names_->canonical(function);
+    if (function.is(Kind::kAttribute) && (callee.empty() || callee.starts_with("self."))) {
+        const Text method = function.field(Field::kAttribute).text(source_);
+        // `request.getfixturevalue(...)`, whose base is a parameter, or an attribute of the instance.
+        if (surroundings.function >= 0 && method == "getfixturevalue") {
+            return read_fixture_request(call, surroundings.function);
         }
-        return;
+        if (callee.empty()) callee = arena_->join({kOfUnknown, method});
     }
+    if (callee.empty()) return;
     note_call(callee, call, surroundings.function);
     if (callee == "importlib.import_module" || callee == "__import__" || callee == "pytest.importorskip") {
         read_literal_import(call, callee, surroundings);

@@ -46,7 +46,7 @@ class BodyReader {
     void read_call(Node call, const Surroundings& surroundings);
     void read_literal_import(Node call, Text callee, const Surroundings& surroundings);
     void read_fixture_request(Node call, Index function);
-    void bind_parameters(Node parameters);
+    void bind_parameters(Node parameters, const Function& function);
     void bind_local(Node statement);
     void read_from_import(Node statement, Import import);
     void add_import(Import import);

@@ -1,6 +1,6 @@
 #pragma once
 
-// The table that RuleSet::builtin() is made of.
+// The table that RuleSet::builtin() is made of. Where its rules come from, and what they are worth: rules.h.
 
 #include <span>
 #include <string_view>

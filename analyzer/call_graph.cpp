@@ -338,7 +338,8 @@ const CallGraph::Visible& CallGraph::visible_in(Index file) {
     for (std::size_t at = 0; at < facts.classes.size(); ++at) add_methods_of(file, static_cast<Index>(at), visible);
     std::vector<Text> callees;
     for (const Call& call : facts.calls) {
-        if (!is_of_instance(call.callee)) callees.push_back(call.callee);
+        const bool has_name = !is_of_instance(call.callee) && !call.callee.starts_with(kOfUnknown);
+        if (has_name) callees.push_back(call.callee);
     }
     std::sort(callees.begin(), callees.end());
     callees.erase(std::unique(callees.begin(), callees.end()), callees.end());

@@ -9,7 +9,8 @@
 // Calls are followed by name (references.h). A class that is called is its __init__ and what a `with` calls. A method
 // of what nobody can know here (`server.start()`, with `server` a variable) is every method of that name in the classes
 // that the file defines, imports or calls: more than runs, so that nothing is missed that is written in reach. Not
-// followed: functions that are handed over as arguments, attributes of instances, calls of calls' results.
+// followed: functions that are handed over as arguments, attributes of instances, calls of calls' results (`f()()`),
+// methods that a derived class has in place of what a base calls on itself.
 //
 // Looked at are the code of all files, and the functions that this leads to, wide fixtures, and all functions of test
 // files and plugins; of others only the calls that match a rule as they are written. In strict mode every match

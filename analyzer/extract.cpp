@@ -217,9 +217,16 @@ void ModuleReader::compound(Node node, const Place& place) {
     inside.is_conditional = true;
     ++inside.depth;
     if (node.is(Kind::kForStatement)) bind_pattern(node.field(Field::kLeft), inside);
+    if (node.is(Kind::kWhileStatement)) {
+        inside.never_runs |= conditions_.truth_of(node.field(Field::kCondition)) == Truth::kNever;
+    }
     for_each_child(node, [&](Node child) {
         if (child.is(Kind::kBlock)) return statements(child, inside);
-        if (child.is(Kind::kElseClause)) return statements(child.field(Field::kBody), inside);
+        if (child.is(Kind::kElseClause)) {
+            Place after = inside;
+            after.never_runs = place.never_runs;
+            return statements(child.field(Field::kBody), after);
+        }
         if (child.is(Kind::kCaseClause)) return statements(child.field(Field::kConsequence), inside);
         bodies_.read_at_import(child, place.surroundings());
     });

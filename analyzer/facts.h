@@ -175,6 +175,10 @@ struct DynamicImport {
 
 // A call of something that has a name, decorators included. Once for each caller and callee. Code that never runs, as
 // of an import, has none.
+// In a method, what its first parameter is called is `self`. A method of what has no name (`make().start()`, or
+// `server.start()` of a function's own `server`) is `?.start`; a variable of the module goes by its name.
+constexpr Text kOfUnknown = "?.";
+
 struct Call {
     Text callee;        // canonical
     Index caller = -1;  // into functions; -1: what runs at import

@@ -31,6 +31,13 @@ bool is_name(Text value) {
     return starts && value.find_first_of(" \"'()[]{}") == Text::npos;
 }
 
+// Whether the file has something from the package `head` or a module in it, by `from ... import`.
+bool has_members_of(const Facts& facts, Text head) {
+    return std::any_of(facts.imports.begin(), facts.imports.end(), [&](const Import& import) {
+        return import.level == 0 && !import.never_runs && !import.member.empty() && first_part(import.module) == head;
+    });
+}
+
 template <class Name>
 std::pair<std::vector<Index>::const_iterator, std::vector<Index>::const_iterator> equal(
     const std::vector<Index>& sorted, Text name, const Name& name_of) {
@@ -116,7 +123,11 @@ void References::follow(const Step& step) {
         const bool is_own = std::any_of(begin, end, [&](Index at) {
             return facts.bindings[at].kind != BindingKind::kImport && facts.bindings[at].kind != BindingKind::kDeleted;
         });
-        if (is_own) return look_in(step.file, name);
+        if (is_own) {
+            look_in(step.file, name);
+            // `from server import Server; server = Server()`: server.Server may be that of the import all the same.
+            if (!has_members_of(facts, first_part(name))) return;
+        }
     }
     const Modules::Prefix prefix = modules_.find_prefix(step.file, name);
     if (prefix.file >= 0) {

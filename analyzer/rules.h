@@ -13,7 +13,7 @@
 // where more than one test sees it.
 //
 // The built-in table claims no completeness about installed packages: what it names is what test suites commonly start.
-// Patterns of packages are from their documentation, not measured.
+// Its rules about packages come from knowledge of these packages. None was measured, and a version may differ.
 
 #include <cstdint>
 #include <deque>

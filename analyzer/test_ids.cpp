@@ -1,15 +1,14 @@
 #include "analyzer/test_ids.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace tach::analyzer {
 namespace {
 
-constexpr std::size_t kLongText = 100;        // pytest 9.2: _apply_long_str_strategy
-constexpr std::size_t kMaxTests = 1'000'000;  // of one function; a guess at what nobody waits for
+constexpr std::size_t kLongText = 100;  // pytest 9.2: _apply_long_str_strategy
 
 void append_hex(std::string& to, std::uint32_t value, int digits) {
     for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) {
@@ -336,29 +335,6 @@ Given given_of(Node arguments, Text source) {
     return given;
 }
 
-std::optional<std::vector<Text>> ids_of(const Parameters& parameters, const Resolve& resolve, Arena& arena) {
-    std::vector<Text> ids;
-    if (!parameters.known) return std::nullopt;
-    ids.reserve(parameters.sets.size());
-    for (const ParameterSet& set : parameters.sets) {
-        std::string joined;
-        for (const IdPart& part : set.id) {
-            if (part.kind == IdKind::kUnknown) return std::nullopt;
-            const auto text = part.kind == IdKind::kReference ? resolve(part.text) : std::optional(part.text);
-            if (!text) return std::nullopt;
-            if (set.id.size() == 1) {
-                ids.push_back(*text);
-            } else {
-                if (&part != set.id.data()) joined.push_back('-');
-                joined += *text;
-            }
-        }
-        if (set.id.size() != 1) ids.push_back(arena.keep(joined));
-    }
-    if (!number_duplicates(ids, arena)) return std::nullopt;
-    return ids;
-}
-
 }  // namespace
 
 Parameters parametrize(Evaluator& evaluator, Node arguments, Node class_definition,
@@ -385,30 +361,6 @@ Parameters fixture_parameters(Evaluator& evaluator, Text name, Node params, Node
     maker.run(params, ids);
     maker.result.is_spent = false;  // a fixture makes tuples of both
     return std::move(maker.result);
-}
-
-std::optional<std::vector<Text>> combine(std::span<const Parameters* const> parameters, const Resolve& resolve,
-                                         Arena& arena) {
-    std::vector<Text> combined;
-    std::unordered_set<Text> names;
-    for (const Parameters* const each : parameters) {
-        for (const Text name : each->names) {
-            if (!names.insert(name).second) return std::nullopt;  // pytest: duplicate parametrization
-        }
-        auto ids = ids_of(*each, resolve, arena);
-        if (!ids || ids->size() * std::max<std::size_t>(combined.size(), 1) > kMaxTests) return std::nullopt;
-        if (each == parameters.front()) {
-            combined = std::move(*ids);
-            continue;
-        }
-        std::vector<Text> longer;
-        longer.reserve(combined.size() * ids->size());
-        for (const Text before : combined) {
-            for (const Text id : *ids) longer.push_back(arena.join({before, "-", id}));
-        }
-        combined = std::move(longer);
-    }
-    return combined;
 }
 
 }  // namespace tach::analyzer

@@ -12,10 +12,9 @@
 // disable_test_id_escaping_and_forfeit_all_rights_to_community_support, strict_parametrization_ids (a duplicate is an
 // error) and strict. So for an empty list of values: pytest makes one test of it, by empty_parameter_set_mark; here it
 // is not known.
+//
+// What these parts become when several parametrizations meet in one test is the business of ids.h.
 
-#include <functional>
-#include <optional>
-#include <span>
 #include <vector>
 
 #include "analyzer/evaluate.h"
@@ -33,17 +32,5 @@ namespace tach::analyzer {
 // id of their own.
 [[nodiscard]] Parameters fixture_parameters(Evaluator& evaluator, Text name, Node params, Node ids,
                                             Node class_definition, std::vector<Diagnostic>& diagnostics);
-
-// The __name__ of the function or class that a canonical name stands for; nothing: it is neither, or not found.
-using Resolve = std::function<std::optional<Text>(Text)>;
-
-// What stands in the brackets, of each test that a function becomes, in pytest's order. Nothing: some of it is unknown.
-//
-// `parameters` are in the order in which pytest calls metafunc.parametrize, which is that of the parts of the id, and
-// the first varies slowest: those of fixtures, in the order of the test's fixture closure (without those that a mark
-// names); then the marks of the function, the lowest decorator first; then those of its class, of classes around, and
-// of the module.
-[[nodiscard]] std::optional<std::vector<Text>> combine(std::span<const Parameters* const> parameters,
-                                                       const Resolve& resolve, Arena& arena);
 
 }  // namespace tach::analyzer

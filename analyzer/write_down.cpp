@@ -147,6 +147,20 @@ void Writer::write_fixtures() {
         }
         into_.fixtures.push_back(std::move(fixture));
     }
+    // setup_module, setUpClass and the like are in nobody's closure: they are of all tests of their module or class.
+    for (const WideToxicity& wide : from_.toxicity.wide()) {
+        if (wide.wide.fixture >= 0) continue;
+        const auto [file, index] = wide.wide.place;
+        const Function& function =
+            from_.project.files[static_cast<std::size_t>(file)].facts.functions[static_cast<std::size_t>(index)];
+        into_.fixtures.push_back({.name = function.name,
+                                  .at = place_of(file, function.at),
+                                  .origin = "project",
+                                  .scope = static_cast<analysis::Scope>(wide.wide.scope),
+                                  .is_autouse = true,
+                                  .level = level_of(wide.level),
+                                  .reasons = reasons_of(wide.reasons)});
+    }
 }
 
 void Writer::write_closures() {

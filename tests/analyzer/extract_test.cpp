@@ -189,7 +189,7 @@ TEST_CASE("calls by canonical name and by who makes them") {
         "def h():\n    P = make\n    P()\n    x = th.Thread\n    x()\n"
         "if __name__ == '__main__':\n    f()\n");
     CHECK(read.calls(-1) == Strings{"threading.Thread", "register"});
-    CHECK(read.calls(0) == Strings{"subprocess.Popen", ".util.run", "threading.Event"});
+    CHECK(read.calls(0) == Strings{"?.wait", "subprocess.Popen", "?.Thread", ".util.run", "threading.Event"});
     CHECK(read.calls(1) == Strings{"make", "threading.Thread"});
 }
 
@@ -239,11 +239,39 @@ TEST_CASE("deep nesting and long lines end in time, without a crash") {
     CHECK(Read("x = " + std::string(kDeep, '[') + std::string(kDeep, ']') + "\n").facts.bindings.size() == 1);
     std::string chain = "x = a";
     for (std::size_t i = 0; i < kDeep; ++i) chain += ".b";
-    CHECK(Read(chain + "()\n").facts.calls.empty());
+    CHECK(Read(chain + "()\n").calls(-1) == Strings{"?.b"});
     std::string calls = "x = f";
     for (std::size_t i = 0; i < 2'000; ++i) calls += "(1)";
     CHECK(Read(calls + "\n").calls(-1) == Strings{"f"});
     std::string blocks;
     for (std::size_t i = 0; i < 300; ++i) blocks += std::string(i, ' ') + "if x:\n";
     CHECK_FALSE(Read(blocks + std::string(300, ' ') + "pass\n").facts.is_complete);
+}
+
+TEST_CASE("methods of the instance, and of what has no name") {
+    const Read read(
+        "import os\n"
+        "class Server:\n"
+        "    def start(this): this.spawn(); this.thread.start(); os.fork()\n"
+        "    @classmethod\n"
+        "    def make(cls, other): other.close(); return cls().start()\n"
+        "    @staticmethod\n"
+        "    def of(one): one.go()\n"
+        "server = Server()\n"
+        "server.start()\n"
+        "[Server()][0].stop()\n");
+    CHECK(read.calls(0) == Strings{"self.spawn", "self.thread.start", "os.fork"});
+    CHECK(read.calls(1) == Strings{"?.close", "?.start", "self"});
+    CHECK(read.calls(2) == Strings{"?.go"});
+    CHECK(read.calls(-1) == Strings{"classmethod", "staticmethod", "Server", "server.start", "?.stop"});
+}
+
+TEST_CASE("a fixture is asked for by name through an attribute of the instance as well") {
+    const Read read("class TestA:\n    def test_x(self): self.request.getfixturevalue('disk')\n");
+    CHECK(read.function("test_x").literals == Names{"disk"});
+}
+
+TEST_CASE("a loop that never runs calls nothing, what is after it does") {
+    const Read read("while 0:\n    a()\nelse:\n    b()\n");
+    CHECK(read.calls(-1) == Strings{"b"});
 }

@@ -1,15 +1,18 @@
 #include "analyzer/test_ids.h"
 
-#include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "analyzer/ids.h"
 #include "tests/analyzer/folding.h"
 #include "tests/catch.h"
 
+using tach::analyzer::Arena;
 using tach::analyzer::Diagnostic;
 using tach::analyzer::Field;
+using tach::analyzer::IdList;
 using tach::analyzer::Kind;
 using tach::analyzer::Module;
 using tach::analyzer::Node;
@@ -22,8 +25,25 @@ using Ids = std::vector<std::string>;
 
 const std::optional<Ids> kUnknown;
 
-std::optional<Text> nobody(Text /*canonical*/) {
-    return std::nullopt;
+// What a reference stands for; empty: nobody knows.
+using Resolve = std::function<Text(Text)>;
+
+Text nobody(Text /*canonical*/) {
+    return {};
+}
+
+// Of a test that has all of these parametrizations, as every version of pytest writes them.
+std::optional<Ids> ids_of_all(const std::vector<const Parameters*>& all, const Resolve& resolve, Arena& arena) {
+    std::vector<IdList> lists;
+    for (const Parameters* const one : all) {
+        lists.push_back(ids_of(*one, resolve, 0, arena));
+        if (!lists.back().is_known) return std::nullopt;
+    }
+    std::vector<const IdList*> pointers;
+    for (const IdList& list : lists) pointers.push_back(&list);
+    Ids found;
+    join_ids(pointers, [&](Text id) { found.emplace_back(id); });
+    return found;
 }
 
 // A test with one decorator, which is the last statement of its module.
@@ -33,11 +53,8 @@ struct Decorated {
         parameters = parametrize(module.evaluator(), Module::arguments(module.last()), Node(), diagnostics);
     }
 
-    std::optional<Ids> ids(const tach::analyzer::Resolve& resolve = nobody) {
-        const Parameters* const all[] = {&parameters};
-        const auto found = combine(all, resolve, module.arena());
-        if (!found) return std::nullopt;
-        return Ids(found->begin(), found->end());
+    std::optional<Ids> ids(const Resolve& resolve = nobody) {
+        return ids_of_all({&parameters}, resolve, module.arena());
     }
 
     Module module;
@@ -140,10 +157,10 @@ TEST_CASE("one value that is unknown leaves the number of sets known") {
 TEST_CASE("a reference is as good as what it resolves to") {
     Decorated imported("'x, y', [(thing, 1), (thing, 1)]", "from lib import thing");
     CHECK(imported.ids() == kUnknown);
-    CHECK(imported.ids([](Text name) { return name == "lib.thing" ? std::optional<Text>("Thing") : std::nullopt; }) ==
+    CHECK(imported.ids([](Text name) { return name == "lib.thing" ? Text("Thing") : Text(); }) ==
           kUnknown);  // two of Thing-1, which ends with a digit
     Decorated other("'x', [thing, 'thing']", "from lib import thing");
-    CHECK(other.ids([](Text) { return std::optional<Text>("thing"); }) == Ids{"thing0", "thing1"});
+    CHECK(other.ids([](Text) { return Text("thing"); }) == Ids{"thing0", "thing1"});
 }
 
 TEST_CASE("values of an iterator are for one test only") {
@@ -165,20 +182,16 @@ TEST_CASE("the parameters of a fixture take its name") {
     const Parameters plain = fixture_parameters(module.evaluator(), "disk", params, Node(), Node(), diagnostics);
     const Parameters named =
         fixture_parameters(module.evaluator(), "disk", params, module.last().named_child(1), Node(), diagnostics);
-    const Parameters* const all[] = {&plain};
-    CHECK(combine(all, nobody, module.arena()) == std::vector<Text>{"1", "disk1", "three"});
-    const Parameters* const others[] = {&named};
-    CHECK(combine(others, nobody, module.arena()) == std::vector<Text>{"P", "disk1", "three"});
+    CHECK(ids_of_all({&plain}, nobody, module.arena()) == Ids{"1", "disk1", "three"});
+    CHECK(ids_of_all({&named}, nobody, module.arena()) == Ids{"P", "disk1", "three"});
     CHECK(plain.names.empty());
 }
 
 TEST_CASE("several parameters multiply, the first slowest") {
     Decorated one("'x', [1, 2]");
     Decorated two("'y', ['a', 'b']");
-    const Parameters* const all[] = {&one.parameters, &two.parameters};
-    CHECK(combine(all, nobody, one.module.arena()) == std::vector<Text>{"1-a", "1-b", "2-a", "2-b"});
-    const Parameters* const twice[] = {&one.parameters, &one.parameters};
-    CHECK(combine(twice, nobody, one.module.arena()) == std::nullopt);
+    CHECK(ids_of_all({&one.parameters, &two.parameters}, nobody, one.module.arena()) ==
+          Ids{"1-a", "1-b", "2-a", "2-b"});
 }
 
 TEST_CASE("thirty thousand values are no matter") {

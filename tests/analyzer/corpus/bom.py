@@ -1,0 +1,3 @@
+﻿# -*- coding: utf-8 -*-
+näme = '€'
+def test_ö(): assert näme

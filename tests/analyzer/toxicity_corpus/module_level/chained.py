@@ -1,0 +1,5 @@
+from multiprocessing import Process, get_context
+
+
+Process(target=print).start()
+get_context("fork").Pool(2).map(str, [])

@@ -1,0 +1,10 @@
+import atexit
+import threading
+
+
+@atexit.register
+def bye(): ...
+
+
+@threading.Timer(1, print)
+class Odd: ...

@@ -1,0 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
+
+
+def run(pool=ThreadPoolExecutor(2)): ...

@@ -1,0 +1,4 @@
+from server import Busier, Busy, Guarded, Server, Worker
+
+with Guarded() as g:
+    pass

@@ -1,0 +1,3 @@
+from server import Busier, Busy, Guarded, Server, Worker
+
+Busier()

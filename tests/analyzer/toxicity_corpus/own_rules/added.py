@@ -1,0 +1,3 @@
+from mylib import start
+
+start()

@@ -1,0 +1,3 @@
+from package import Client as C
+
+client = C()

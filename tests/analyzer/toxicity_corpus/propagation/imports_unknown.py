@@ -1,0 +1,2 @@
+import unknown
+import broken

@@ -1,0 +1,5 @@
+def go():
+    import a
+    import package
+
+    package.start()

@@ -1,0 +1,3 @@
+from in_function import go
+
+go()

@@ -1,0 +1,9 @@
+import threading
+
+
+def run(thread: threading.Thread) -> threading.Thread | None: ...
+
+
+class Holder:
+    thread: threading.Thread
+    kind = threading.Thread

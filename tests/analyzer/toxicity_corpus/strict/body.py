@@ -1,0 +1,4 @@
+def later():
+    import os
+
+    os.fork()
