@@ -300,11 +300,11 @@ TEST_CASE("commands get through although a test closed the process's eventfd, or
         REQUIRE(::write(write_end.get(), "12345678", 8) == 8);
         REQUIRE(::dup3(read_end.get(), number, O_CLOEXEC) == number);
     }
+    CHECK_FALSE(ends.process.wait(5));
     std::thread supervisor([&] {
         base::sleep_ns(20 * base::kNsPerMs);
         (void)ends.supervisor.post(head_of(Kind::kFinish), {});
     });
-    CHECK_FALSE(ends.process.wait(5));
     CHECK(ends.process.wait(10000));
     supervisor.join();
     CHECK(ends.process.receive().value()->kind() == Kind::kFinish);
