@@ -150,7 +150,7 @@ TEST_CASE("relative names start from the file's directory") {
 
 TEST_CASE("a root that is itself a package gives its tests its name") {
     ProjectBuilder builder;
-    builder.settings().root = "/work/thing";
+    builder.settings().root = "/home/user/thing";
     const Project project = builder.file("__init__.py").file("tests/__init__.py").file("tests/test_a.py").build();
     const Modules modules(project);
     CHECK(modules.name(modules.file_at("tests/test_a.py")) == "thing.tests.test_a");
