@@ -119,7 +119,7 @@ struct Stage::State {
         std::string bytes;
     };
     std::unique_ptr<Made> made;
-    std::string read_bytes_;  // of the output, if nothing has changed
+    std::string output_bytes;  // of the output, if nothing has changed
     std::optional<shm::analysis::Analysis> read;
 
     [[nodiscard]] std::string cache_path() const { return task.output + ".cache"; }
@@ -219,12 +219,8 @@ base::Result<void> Stage::State::find_changes() {
     counts.files = walk.files.size();
     std::vector<std::size_t> to_parse;
     keep_known(to_parse);
-    const bool right = output_is_right();
-    unchanged = to_parse.empty() && right;
-    if (auto done = parse(to_parse); !done) return done;
-    // Touched files only: the output stays, the cache learns their signatures.
-    if (!unchanged && right && counts.parsed == 0) read_bytes_.clear();
-    return {};
+    unchanged = to_parse.empty() && output_is_right();
+    return parse(to_parse);
 }
 
 base::Result<void> Stage::State::make_project() {
@@ -318,8 +314,8 @@ Stage::Inputs Stage::inputs() const {
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {
     State& state = *state_;
     if (state.unchanged && !state.read) {
-        state.read_bytes_ = read_file(state.task.output);
-        auto decoded = shm::analysis::decode(state.read_bytes_);
+        state.output_bytes = read_file(state.task.output);
+        auto decoded = shm::analysis::decode(state.output_bytes);
         if (decoded) state.read = *std::move(decoded);
     }
     if (state.read) return &*state.read;

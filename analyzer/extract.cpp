@@ -415,18 +415,9 @@ void ModuleReader::assign_special(Text name, Node value, const Place& place) {
     const bool is_exports = name == "__all__";
     if (!is_exports && name != "pytest_plugins") return;
     std::vector<Text>& texts = is_exports ? facts_->exports : facts_->plugins;
-    bool known = !place.is_conditional;
-    if (value.is(Kind::kList) || value.is(Kind::kTuple)) {
-        for_each_child(value, [&](Node element) {
-            const auto text = string_literal(element, source_, *arena_);
-            if (text) texts.push_back(*text);
-            known &= text.has_value();
-        });
-    } else if (const auto text = string_literal(value, source_, *arena_)) {
-        texts.push_back(*text);
-    } else {
-        known = false;
-    }
+    auto literal = string_list_literal(value, source_, *arena_);
+    const bool known = literal.has_value() && !place.is_conditional;
+    if (literal) texts.insert(texts.end(), literal->begin(), literal->end());
     facts_->has_exports |= is_exports;
     (is_exports ? facts_->exports_known : facts_->plugins_known) &= known;
 }
@@ -500,7 +491,6 @@ void ModuleReader::function(Node node, Node decorated, const Place& place) {
     Function function{.name = name.text(source_),
                       .at = name.at(),
                       .first = decorated.at(),
-                      .last_line = node.last_line(),
                       .parent = place.parent,
                       .is_async = node.text(source_).starts_with("async"),
                       .is_conditional = place.is_conditional};
@@ -551,7 +541,6 @@ void ModuleReader::klass(Node node, Node decorated, const Place& place) {
     Class made{.name = name.text(source_),
                .at = name.at(),
                .first = decorated.at(),
-               .last_line = node.last_line(),
                .parent = place.parent,
                .is_conditional = place.is_conditional};
     const Node bases = node.field(Field::kSuperclasses);

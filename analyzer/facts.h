@@ -90,9 +90,8 @@ struct Decorator {
 
 struct Function {
     Text name;
-    Position at;     // of the name
-    Position first;  // of the first decorator, or of `def`
-    std::uint32_t last_line = 0;
+    Position at;        // of the name
+    Position first;     // of the first decorator, or of `def`
     Index parent = -1;  // into classes
     // Names that pytest takes for fixtures: without a default, without self or cls, without what mock.patch fills in.
     std::vector<Text> requests;
@@ -121,8 +120,7 @@ struct Fixture {
 struct Class {
     Text name;
     Position at;
-    Position first;  // of the first decorator, or of `class`
-    std::uint32_t last_line = 0;
+    Position first;           // of the first decorator, or of `class`
     Index parent = -1;        // the class around it
     std::vector<Text> bases;  // canonical; empty text: an expression
     std::vector<Decorator> decorators;

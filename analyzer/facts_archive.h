@@ -57,7 +57,7 @@ void parts(Archive& archive, Decorator& decorator) {
 
 template <class Archive>
 void parts(Archive& archive, Function& f) {
-    archive(f.name, f.at, f.first, f.last_line, f.parent, f.requests, f.literals, f.decorators, f.marks, f.fixture);
+    archive(f.name, f.at, f.first, f.parent, f.requests, f.literals, f.decorators, f.marks, f.fixture);
     archive(f.is_async, f.is_generator, f.is_static, f.is_conditional, f.is_known, f.asks_for_fixtures);
 }
 
@@ -68,7 +68,7 @@ void parts(Archive& archive, Fixture& f) {
 
 template <class Archive>
 void parts(Archive& archive, Class& c) {
-    archive(c.name, c.at, c.first, c.last_line, c.parent, c.bases, c.decorators, c.marks);
+    archive(c.name, c.at, c.first, c.parent, c.bases, c.decorators, c.marks);
     archive(c.has_init, c.has_keywords, c.is_conditional, c.is_known);
 }
 

@@ -126,8 +126,9 @@ void MarkReader::read_fixture_argument(Text name, Node value, Fixture& into) con
         if (text) into.name = *text;
         into.known &= text.has_value() || value.is(Kind::kNone);
     } else if (name == "autouse") {
-        into.autouse = !value.is(Kind::kFalse);
-        into.known &= value.is(Kind::kFalse) || value.is(Kind::kTrue);
+        const auto literal = bool_literal(value);
+        into.autouse = literal.value_or(true);
+        into.known &= literal.has_value();
     }
 }
 

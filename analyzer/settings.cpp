@@ -248,8 +248,6 @@ class SettingsReader {
         read_truth("collect_imported_tests", settings_.collect_imported_tests);
         read_truth("disable_test_id_escaping_and_forfeit_all_rights_to_community_support",
                    settings_.keeps_ids_unescaped);
-        if (const OptionValue* value = find("parametrize_long_str_id_strategy"))
-            settings_.long_string_ids = value->text;
         const std::string base = config_.path.empty() ? directory_ : std::string(parent_path(config_.path));
         for (const std::string& path : words_of("pythonpath").value_or(std::vector<std::string>())) {
             settings_.pythonpath.push_back(relative_to(settings_.root, absolute_path(base, path)));

@@ -54,7 +54,6 @@ struct Settings {
     std::vector<std::string> ignore_glob;                // --ignore-glob: patterns of absolute paths
     std::vector<std::string> plugins;                    // -p NAME, without those that "no:NAME" takes out again
     ImportMode import_mode = ImportMode::kPrepend;
-    std::string long_string_ids = "short";  // parametrize_long_str_id_strategy of pytest 9.2
     bool doctest_modules = false;
     bool consider_namespace_packages = false;
     bool collect_imported_tests = true;

@@ -75,12 +75,6 @@ Position Node::at() const {
     return {point.row + 1, point.column + 1};
 }
 
-std::uint32_t Node::last_line() const {
-    const TSPoint point = ts_node_end_point(raw_);
-    // A block ends at the beginning of the line after it.
-    return point.column == 0 && point.row > 0 ? point.row : point.row + 1;
-}
-
 Node Node::field(Field wanted) const {
     if (is_null()) return {};
     return Node(ts_node_child_by_field_id(raw_, vocabulary().field(wanted)));

@@ -99,7 +99,6 @@ class Node {
     [[nodiscard]] std::uint32_t begin() const { return is_null() ? 0 : ts_node_start_byte(raw_); }
     [[nodiscard]] std::uint32_t end() const { return is_null() ? 0 : ts_node_end_byte(raw_); }
     [[nodiscard]] Position at() const;
-    [[nodiscard]] std::uint32_t last_line() const;  // from 1
     [[nodiscard]] Text text(Text source) const { return source.substr(begin(), end() - begin()); }
     [[nodiscard]] Node field(Field wanted) const;  // null: it has none
     [[nodiscard]] Node parent() const { return Node(ts_node_parent(raw_)); }

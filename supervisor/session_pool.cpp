@@ -79,8 +79,9 @@ std::string Session::condemned_key() const {
 // What earlier runs could not rewind has a process of its own this time, and costs its neighbours nothing.
 void Session::fork_condemned() {
     if (settings_.engine.value == Engine::kFork || !memory_) return;
+    const std::string key = condemned_key();
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        const Condemned* known = memory_->condemned(results_.nodeid(i), condemned_key());
+        const Condemned* known = memory_->condemned(results_.nodeid(i), key);
         if (known != nullptr) known_condemned_.emplace(i, known->why);
     }
     if (known_condemned_.empty() || interrupted_) return;
@@ -167,8 +168,9 @@ void Session::start_run(Id id, Run run, std::uint32_t flags) {
     Process& process = processes_.at(id);
     process.state = State::kRunning;
     std::vector<std::uint32_t> forked;
-    for (const auto& [item, why] : known_condemned_) {
-        if ((flags & shm::kRunShared) == 0 && run.contains(item)) forked.push_back(item);
+    const auto end = known_condemned_.lower_bound(run.last);
+    for (auto known = known_condemned_.lower_bound(run.first); known != end; ++known) {
+        if ((flags & shm::kRunShared) == 0 && run.contains(known->first)) forked.push_back(known->first);
     }
     const std::array<std::string, 2> lists{as_bytes(run.items), as_bytes(forked)};
     const std::array<std::string_view, 2> strings{lists[0], lists[1]};

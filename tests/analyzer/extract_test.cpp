@@ -52,7 +52,6 @@ TEST_CASE("functions and classes, nested ones, with their places") {
     CHECK(read.function("test_x").parent == 1);
     CHECK(read.function("test_x").at == Position{3, 13});
     CHECK(read.function("test_y").is_async);
-    CHECK(read.function("test_y").last_line == 6);
 }
 
 TEST_CASE("what a test requests") {

@@ -26,7 +26,6 @@ TEST_CASE("a tree tells kinds, texts and positions") {
     CHECK(kinds == std::vector{Kind::kImportStatement, Kind::kFunctionDefinition});
     CHECK(last.field(tach::analyzer::Field::kName).text(kSource) == "test_it");
     CHECK(last.at() == Position{4, 1});
-    CHECK(last.last_line() == 5);
     CHECK_FALSE(tree->root().has_error());
 }
 
@@ -35,11 +34,4 @@ TEST_CASE("what is no Python has an error in its tree, and a tree all the same")
     const auto tree = parser.parse("def (:\n");
     REQUIRE(tree);
     CHECK(tree->root().has_error());
-}
-
-TEST_CASE("a definition ends with its last line, whatever comes after it") {
-    constexpr Text kSource = "def f():\n    return 1\n\n\nx = 1\n";
-    Parser parser;
-    const auto tree = parser.parse(kSource);
-    CHECK(tree->root().named_child(0).last_line() == 2);
 }
