@@ -52,6 +52,7 @@ class Reporter {
         Json list = Json::array();
         for (const analysis::Reason& reason : all) {
             Json json{{"reason", reason.reason}, {"pattern", reason.pattern}, {"because", reason.because}};
+            json["by_user"] = reason.by_user;
             json["evidence"] = place(reason.at);
             json["path"] = Json::array();
             for (const analysis::Index module : reason.path) json["path"].push_back(path(module));

@@ -101,6 +101,7 @@ RuleSet RuleSet::builtin() {
     };
     add_all(strict_rules(), true);
     add_all(builtin_rules(), false);
+    rules.builtin_count_ = static_cast<Index>(rules.size());
     return rules;
 }
 

@@ -81,6 +81,9 @@ class RuleSet {
     [[nodiscard]] const Rule& rule(Index index) const { return rules_[index]; }
     [[nodiscard]] std::size_t size() const { return rules_.size(); }
 
+    // Whether the user has said so, by a rule of tach.toml or by strict mode, and not this table.
+    [[nodiscard]] bool is_users(Index index) const { return is_strict_ || index >= builtin_count_; }
+
     [[nodiscard]] bool is_strict() const { return is_strict_; }
     void set_strict(bool is_strict) { is_strict_ = is_strict; }
 
@@ -96,6 +99,7 @@ class RuleSet {
     TextIndex calls_by_tail_;  // of patterns whose head is no text
     TextIndex imports_by_head_;
     std::vector<Index> others_;  // neither head nor tail is a text
+    Index builtin_count_ = 0;
     bool is_strict_ = false;
 };
 

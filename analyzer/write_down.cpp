@@ -68,6 +68,7 @@ analysis::Reason Writer::reason_of(const Finding& finding) {
     analysis::Reason reason{.reason = "unknown",
                             .pattern = finding.what,
                             .because = {},
+                            .by_user = from_.rules.is_strict(),
                             .at = place_of(finding.evidence, finding.evidence_at),
                             .path = {}};
     if (finding.rule >= 0) {
@@ -75,6 +76,7 @@ analysis::Reason Writer::reason_of(const Finding& finding) {
         reason.reason = word(rule.reason);
         reason.pattern = rule.pattern;
         reason.because = rule.because;
+        reason.by_user = from_.rules.is_users(finding.rule);
     }
     for (const Toxicity::Step& step : from_.toxicity.way(finding)) {
         if (reason.path.empty() || reason.path.back() != step.place.file) reason.path.push_back(step.place.file);

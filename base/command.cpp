@@ -3,11 +3,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -15,24 +14,9 @@
 
 #include "base/clock.h"
 #include "base/pidfd.h"
-#include "base/unique_fd.h"
 
 namespace tach::base {
 namespace {
-
-struct Pipe {
-    UniqueFd read;
-    UniqueFd write;
-};
-
-// Our end does not block: what the program leaves running may keep the other one open.
-Result<Pipe> create_pipe() {
-    std::array<int, 2> fds{};
-    if (::pipe2(fds.data(), O_CLOEXEC) != 0) return fail(errno_error("pipe2"));
-    Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
-    if (::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK) != 0) return fail(errno_error("fcntl"));
-    return pipe;
-}
 
 struct SpawnSettings {
     posix_spawn_file_actions_t files;
@@ -84,34 +68,18 @@ Result<pid_t> spawn(const std::vector<std::string>& command, int standard_output
     return pid;
 }
 
-// What is there now. False: nothing more will come.
-bool read_some(int fd, std::string& text) {
-    std::array<char, 65536> buffer{};  // a pipe's usual capacity
-    while (true) {
-        const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-        if (count > 0) {
-            text.append(buffer.data(), static_cast<std::size_t>(count));
-            continue;
-        }
-        if (count < 0 && errno == EINTR) continue;
-        return count < 0 && errno == EAGAIN;
-    }
+Result<UniqueFd> create_memory_file() {
+    UniqueFd file(::memfd_create("tach-command", MFD_CLOEXEC));
+    if (!file.valid()) return fail(errno_error("memfd_create"));
+    return file;
 }
 
-// Until the program has ended; false when the time is over.
-bool collect(int pidfd, int output, int error_output, std::int64_t deadline_ns, Finished& finished) {
-    std::array<pollfd, 3> waits{{{pidfd, POLLIN, 0}, {output, POLLIN, 0}, {error_output, POLLIN, 0}}};
-    while (true) {
-        const std::int64_t left_ms = (deadline_ns - monotonic_ns()) / 1000000;
-        if (left_ms <= 0) return false;
-        const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(left_ms));
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready < 0) return false;
-        if (waits[1].fd >= 0 && !read_some(output, finished.standard_output)) waits[1].fd = -1;
-        if (waits[2].fd >= 0 && !read_some(error_output, finished.standard_error)) waits[2].fd = -1;
-        // It had ended before the last read, so that has all that it wrote.
-        if (waits[0].revents != 0) return true;
-    }
+std::string contents_of(int file) {
+    const off_t size = ::lseek(file, 0, SEEK_END);
+    std::string text(size > 0 ? static_cast<std::size_t>(size) : 0, '\0');
+    const ssize_t count = ::pread(file, text.data(), text.size(), 0);
+    text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    return text;
 }
 
 int wait_for(pid_t pid) {
@@ -121,27 +89,62 @@ int wait_for(pid_t pid) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+// False when the time is over.
+bool wait_until_readable(int fd, int timeout_ms) {
+    const std::int64_t deadline_ns = monotonic_ns() + timeout_ms * kNsPerMs;
+    pollfd wait{fd, POLLIN, 0};
+    while (true) {
+        const std::int64_t left_ms = (deadline_ns - monotonic_ns()) / kNsPerMs;
+        if (left_ms <= 0) return false;
+        const int ready = ::poll(&wait, 1, static_cast<int>(left_ms));
+        if (ready > 0) return true;
+        if (ready < 0 && errno != EINTR) return false;
+    }
+}
+
 }  // namespace
 
-Result<Finished> run_command(const std::vector<std::string>& command, int timeout_ms) {
-    auto output = create_pipe();
-    if (!output) return fail(std::move(output.error()));
-    auto error_output = create_pipe();
-    if (!error_output) return fail(std::move(error_output.error()));
-    const auto pid = spawn(command, output->write.get(), error_output->write.get());
+Result<RunningCommand> RunningCommand::start(const std::vector<std::string>& command) {
+    auto output = create_memory_file();
+    if (!output) return fail(output.error());
+    auto error_output = create_memory_file();
+    if (!error_output) return fail(error_output.error());
+    RunningCommand running;
+    running.output_ = *std::move(output);
+    running.error_output_ = *std::move(error_output);
+    const auto pid = spawn(command, running.output_.get(), running.error_output_.get());
     if (!pid) return fail(pid.error());
-    output->write.reset();
-    error_output->write.reset();
-    const auto pidfd = open_pidfd(*pid);
-    Finished finished;
-    const std::int64_t deadline_ns = monotonic_ns() + std::int64_t{timeout_ms} * 1000000;
-    const bool has_ended =
-        pidfd && collect(pidfd->get(), output->read.get(), error_output->read.get(), deadline_ns, finished);
-    if (!has_ended) ::kill(*pid, SIGKILL);  // our child, and not waited for yet: the number is still its own
-    finished.status = wait_for(*pid);
+    running.pid_ = *pid;
+    auto pidfd = open_pidfd(*pid);
     if (!pidfd) return fail(pidfd.error());
-    if (!has_ended) return fail(errno_error(command.front(), ETIMEDOUT));
-    return finished;
+    running.pidfd_ = *std::move(pidfd);
+    return running;
+}
+
+RunningCommand::RunningCommand(RunningCommand&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      output_(std::move(other.output_)),
+      error_output_(std::move(other.error_output_)) {}
+
+RunningCommand::~RunningCommand() {
+    if (pid_ < 0) return;
+    ::kill(pid_, SIGKILL);  // our child, and not waited for yet: the number is still its own
+    static_cast<void>(wait_for(pid_));
+}
+
+Finished RunningCommand::finish() {
+    const int status = wait_for(std::exchange(pid_, -1));
+    return {.status = status,
+            .standard_output = contents_of(output_.get()),
+            .standard_error = contents_of(error_output_.get())};
+}
+
+Result<Finished> run_command(const std::vector<std::string>& command, int timeout_ms) {
+    auto running = RunningCommand::start(command);
+    if (!running) return fail(running.error());
+    if (!wait_until_readable(running->pidfd(), timeout_ms)) return fail(errno_error(command.front(), ETIMEDOUT));
+    return running->finish();
 }
 
 }  // namespace tach::base

@@ -15,7 +15,7 @@ void parts(Archive& archive, Place& place) {
 
 template <class Archive>
 void parts(Archive& archive, Reason& reason) {
-    archive(reason.reason, reason.pattern, reason.because, reason.at, reason.path);
+    archive(reason.reason, reason.pattern, reason.because, reason.by_user, reason.at, reason.path);
 }
 
 template <class Archive>
@@ -58,8 +58,8 @@ void parts(Archive& archive, Analysis& a) {
 
 namespace {
 
-constexpr std::string_view kMagic = "tach analysis 1\n";
-static_assert(kVersion == 1);
+constexpr std::string_view kMagic = "tach analysis 2\n";
+static_assert(kVersion == 2);
 constexpr std::string_view kAnyVersion = "tach analysis ";
 constexpr std::size_t kHashBytes = 8;
 

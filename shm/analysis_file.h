@@ -2,7 +2,7 @@
 
 // The analysis file: what tach-analyzer writes down about a project, and what the other stages know of it.
 //
-//     "tach analysis 1\n"     the number is the version of all that follows
+//     "tach analysis 2\n"     the number is the version of all that follows
 //     XXH3 (64 bits) of the rest, little-endian
 //     an Analysis by the rules of archive.h, its members in the order of analysis_file.cpp's parts()
 //
@@ -20,7 +20,7 @@
 
 namespace tach::shm::analysis {
 
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 using Text = std::string_view;
 using Index = std::int32_t;  // into a list of the same Analysis; -1: none
@@ -40,6 +40,7 @@ struct Reason {
     Text reason;   // "thread", "socket", ...: one of the words of docs/analysis.md
     Text pattern;  // of the rule, or what says it instead of one
     Text because;
+    bool by_user = false;     // a rule of tach.toml, or strict mode: what a run finds does not correct it
     Place at;                 // the evidence
     std::vector<Index> path;  // modules by whose imports it comes here, this one first; empty: it is its own
 };

@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 5;
+inline constexpr std::uint16_t kMessageVersion = 6;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -68,6 +68,9 @@ enum class Kind : std::uint16_t {
     kSolo = 82,  // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
     kCollectCounts = 85,  // a: modules and the like that were skipped, b: errors, t0: deselected items
+    kExplained = 87,  // --explain: item (kNoItem: there is no such test); [wide and other fixtures, why the session is
+                      // solo, why the test is going to run shared; the first: records separated by NUL of name, scope,
+                      // place and "wide" if it is, separated by newlines]; kModuleFiles follows, and the end
     kWitness =
         86,  // --list, at the interpreter's very end: t0: when watching began (CLOCK_REALTIME_COARSE); [rootdir, why
              // the listing must not be remembered, files read, files written, directories listed, installed
@@ -83,7 +86,7 @@ enum class Kind : std::uint16_t {
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
     kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line,
-                  // of a rewind what it did (shm/rewind_report.h), why it was condemned]
+                  // of a rewind what it did (shm/rewind_report.h), what the guard found]
     kCrashed = 103,  // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
     kExit = 104,  // item, a: 1 KeyboardInterrupt, 2 pytest.exit, 3 internal error; [pickle]: the session must end with
                   // this item
@@ -126,6 +129,7 @@ enum DoneFlags : std::uint32_t {
     kDoneKept = 1U << 0,        // a wide fixture was set up during the test: the rest of its scope runs shared
     kDoneShouldStop = 1U << 1,  // extras carry shouldstop or shouldfail
     kDoneCondemned = 1U << 3,   // the process could not be rewound after it, the note says why
+    kDoneJudged = 1U << 5,      // forked by the supervisor's wish: the guard has looked at what it left
     kDoneWarmed = 1U << 4,      // modules had been imported in its process that it would have imported itself
     kDoneHeld = 1U << 2,        // a layer is popped next and may add a kAmend; a second kDone without this flag follows
 };

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "base/command.h"
 #include "supervisor/usage.h"
 
 namespace tach::supervisor {
@@ -16,16 +15,25 @@ namespace fs = std::filesystem;
 constexpr int kTimeoutMs = 600'000;
 constexpr std::string_view kAnalyzer = "tach-analyzer: ";
 
-// Its last line is the mistake; those before are of the sources.
-std::string reason_of(const base::Finished& finished, std::string_view option) {
+}  // namespace
+
+std::string analyzer_reason(const base::Finished& finished) {
     std::string_view text = finished.standard_error;
     while (text.ends_with('\n')) text.remove_suffix(1);
     text.remove_prefix(text.rfind('\n') + 1);
     if (text.starts_with(kAnalyzer)) return std::string(text.substr(kAnalyzer.size()));
-    return fmt::format("{}: tach-analyzer ended with status {}", option, finished.status);
+    return fmt::format("tach-analyzer ended with status {}", finished.status);
 }
 
-}  // namespace
+std::vector<std::string> analyzer_command(const Home& home, const fs::path& cwd,
+                                          const std::vector<std::string>& question,
+                                          const std::vector<std::string>& pytest_args) {
+    std::vector<std::string> command{home.analyzer.string(), "--root=" + cwd.string()};
+    command.insert(command.end(), question.begin(), question.end());
+    command.emplace_back("--");
+    command.insert(command.end(), pytest_args.begin(), pytest_args.end());
+    return command;
+}
 
 base::Result<std::string> ask_analyzer(const Home& home, std::string_view option, const fs::path& cwd,
                                        const std::vector<std::string>& question,
@@ -34,13 +42,9 @@ base::Result<std::string> ask_analyzer(const Home& home, std::string_view option
     if (!fs::exists(home.analyzer, ignored)) {
         return mistake(fmt::format("{}: {}: not installed; reinstall tach", option, home.analyzer.string()));
     }
-    std::vector<std::string> command{home.analyzer.string(), "--root=" + cwd.string()};
-    command.insert(command.end(), question.begin(), question.end());
-    command.emplace_back("--");
-    command.insert(command.end(), pytest_args.begin(), pytest_args.end());
-    auto finished = base::run_command(command, kTimeoutMs);
+    auto finished = base::run_command(analyzer_command(home, cwd, question, pytest_args), kTimeoutMs);
     if (!finished) return mistake(fmt::format("{}: {}", option, finished.error().what));
-    if (finished->status != 0) return mistake(reason_of(*finished, option));
+    if (finished->status != 0) return mistake(analyzer_reason(*finished));
     return std::move(finished->standard_output);
 }
 

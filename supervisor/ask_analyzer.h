@@ -8,10 +8,22 @@
 #include <string_view>
 #include <vector>
 
+#include "base/command.h"
 #include "base/result.h"
 #include "supervisor/home.h"
 
 namespace tach::supervisor {
+
+// What tach-analyzer's exit code says: a mistake of the user's (analyzer/main.cpp).
+inline constexpr int kAnalyzerMistake = 2;
+
+[[nodiscard]] std::vector<std::string> analyzer_command(const Home& home, const std::filesystem::path& cwd,
+                                                        const std::vector<std::string>& question,
+                                                        const std::vector<std::string>& pytest_args);
+
+// The last line of what an analyzer that did not succeed has said, which is the mistake; those before it are of the
+// sources.
+[[nodiscard]] std::string analyzer_reason(const base::Finished& finished);
 
 // `option`: on whose behalf, for error texts. An error is a user's mistake (see usage.h): of one line, whatever the
 // analyzer finds wrong.

@@ -33,6 +33,7 @@ std::string what_it_needs(const Option& option) {
     if (!option.words.empty()) return fmt::format("give {}", listed(option.words));
     if (option.name == "workers") return fmt::format("give {}", kWorkersWanted);
     if (option.name == "seed") return "give a whole number from 0 to 9223372036854775807";
+    if (option.name == "explain") return "give the id of a test, as --list prints it";
     if (option.name == "since") return "give a git revision, such as HEAD or main";
     return fmt::format("give {}", option.takes_path() ? "a path" : "a value");
 }
@@ -246,6 +247,7 @@ bool read_option(CommandLine& line, const Option& option, const std::string& val
     if (option.name == "seed") return read_seed(line.seed, value);
     if (option.name == "python") return read_text(line.python, value);
     if (option.name == "config") return read_text(line.config, value);
+    if (option.name == "explain") return read_text(line.explain, value);
     if (option.name == "since") return read_text(line.since, value);
     if (option.name == "dist") return std::find(option.words.begin(), option.words.end(), value) != option.words.end();
     if (option.name == "list") return line.list = true;

@@ -34,6 +34,7 @@ struct CommandLine {
     std::optional<std::uint64_t> seed;
     std::optional<std::string> python;
     std::optional<std::string> config;
+    std::optional<std::string> explain;
     std::optional<std::string> since;
     std::vector<std::string> pytest_args;
 };

@@ -52,6 +52,7 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
         {"engine", std::string(word(settings.engine.value))},
         {"verify_snapshots", settings.verify_snapshots},
         {"list_only", settings.list},
+        {"explain", settings.explain.value_or("")},
         {"since", settings.since.has_value()},
         {"json", settings.format.value == Format::kJson},
         {"max_resets", settings.max_resets.value},

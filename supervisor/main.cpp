@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -34,6 +35,7 @@ namespace {
 
 using namespace tach::supervisor;
 
+constexpr int kNoTestsExit = 5;   // pytest.ExitCode.NO_TESTS_COLLECTED
 constexpr int kInternalExit = 3;  // pytest.ExitCode.INTERNAL_ERROR
 
 int refuse(const tach::base::Error& error, int code) {
@@ -110,6 +112,20 @@ tach::base::Result<void> select(Settings& settings, const Home& home, const std:
     return {};
 }
 
+// What --explain prints, once the session has ended with `code`.
+int explain(Session& session, Printer& printer, bool json, int code) {
+    const auto explanation = session.explanation();
+    printer.finish();
+    if (explanation) {
+        fmt::print("{}", json ? explanation->json() : explanation->text());
+        return 0;
+    }
+    if (!explanation.error().what.empty()) return refuse(explanation.error(), kUsageExit);
+    for (const auto& [stage, text] : session.listing().texts) printer.text(stage, text);
+    printer.finish();
+    return code == 0 ? kNoTestsExit : code;
+}
+
 int run(std::vector<std::string> words) {
     const bool doctor = is_doctor(words);
     if (doctor) words.erase(words.begin());
@@ -130,6 +146,8 @@ int run(std::vector<std::string> words) {
     auto config = load_config(cwd, line->config);
     if (!config) return refuse(config.error(), kUsageExit);
     Settings settings = settle(*line, *config);
+    if (settings.list && settings.explain)
+        return refuse({EINVAL, "--list and --explain: give one of them"}, kUsageExit);
     if (doctor) {
         fmt::print("{}", doctor_report(settings, cwd));
         return 0;
@@ -144,7 +162,7 @@ int run(std::vector<std::string> words) {
     Terminal terminal = open_terminal(json ? STDERR_FILENO : STDOUT_FILENO, settings.color.value, environment);
     const int verbosity = verbosity_of(settings.pytest_args);
     const bool interactive = shows_tests_output(settings.pytest_args);
-    Printer printer(terminal, {.verbosity = verbosity, .status = !interactive && !settings.list});
+    Printer printer(terminal, {.verbosity = verbosity, .status = !interactive && !settings.list && !settings.explain});
     std::optional<ListingMemory> memory;
     if (settings.list) {
         settings.pytest_args.emplace_back("--collect-only");
@@ -152,7 +170,7 @@ int run(std::vector<std::string> words) {
         if (memory && list_again(*memory, printer, verbosity)) return 0;
     }
     if (auto settled = settle_engine(settings); !settled) return refuse(settled.error(), kUsageExit);
-    if (verbosity > 0 && !settings.list) {
+    if (verbosity > 0 && !settings.list && !settings.explain) {
         for (const std::string& setting : describe(settings)) printer.line("tach: " + setting);
     }
     if (settings.since) {
@@ -161,9 +179,11 @@ int run(std::vector<std::string> words) {
         }
     }
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
+    const bool explains = settings.explain.has_value();
     Session session(std::move(settings), *std::move(home), *std::move(interpreter), seed, interactive, printer);
     auto code = session.run();
     if (memory && code && *code == 0) remember(*memory, session.listing(), verbosity);
+    if (explains && code) return explain(session, printer, json, *code);
     if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));
     if (code) return *code;
     return refuse(code.error(), code.error().code == EINVAL ? kUsageExit : kInternalExit);

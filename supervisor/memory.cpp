@@ -25,8 +25,8 @@ constexpr int kVersion = 1;
 // failing tests.
 constexpr std::size_t kMaxDurations = 200'000;
 constexpr std::size_t kMaxOpinions = 20'000;
-constexpr std::size_t kMaxCondemned = 20'000;  // the same guess
-constexpr std::size_t kMaxImports = 5'000;     // a guess
+constexpr std::size_t kMaxJudgements = kMaxDurations;  // a toxic conftest.py has one for each test
+constexpr std::size_t kMaxImports = 5'000;             // a guess
 
 constexpr const char* kName = "memory.json";
 
@@ -84,10 +84,10 @@ void Memory::parse(const std::string& text) try {
                                    .key = opinion.at("key").get<std::string>()};
     }
     json.at("late_fixtures").get_to(fresh.late_fixtures_);
-    if (json.contains("condemned")) {
-        for (const auto& [nodeid, condemned] : json.at("condemned").get_ref<const Json::object_t&>()) {
-            fresh.condemned_[nodeid] = {.why = condemned.at("why").get<std::string>(),
-                                        .key = condemned.at("key").get<std::string>()};
+    if (json.contains("guard")) {
+        for (const auto& [nodeid, judgement] : json.at("guard").get_ref<const Json::object_t&>()) {
+            fresh.judgements_[nodeid] = {.why = judgement.at("why").get<std::string>(),
+                                         .key = judgement.at("key").get<std::string>()};
         }
     }
     if (json.contains("imports")) json.at("imports").get_to(fresh.imports_);
@@ -97,8 +97,8 @@ void Memory::parse(const std::string& text) try {
 }
 
 std::string Memory::dump() const {
-    Json json{{"version", kVersion},         {"durations", Json::object()},     {"opinions", Json::object()},
-              {"condemned", Json::object()}, {"late_fixtures", late_fixtures_}, {"imports", imports_}};
+    Json json{{"version", kVersion},     {"durations", Json::object()},     {"opinions", Json::object()},
+              {"guard", Json::object()}, {"late_fixtures", late_fixtures_}, {"imports", imports_}};
     for (const auto& [file, tests] : durations_) {
         Json& object = json["durations"][file];
         for (const auto& [rest, duration] : tests) object[rest] = duration.us;
@@ -111,8 +111,8 @@ std::string Memory::dump() const {
             {"key", opinion.key},
         };
     }
-    for (const auto& [nodeid, condemned] : condemned_) {
-        json["condemned"][nodeid] = {{"why", condemned.why}, {"key", condemned.key}};
+    for (const auto& [nodeid, judgement] : judgements_) {
+        json["guard"][nodeid] = {{"why", judgement.why}, {"key", judgement.key}};
     }
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -142,7 +142,7 @@ void Memory::forget_vanished() {
         std::error_code error;
         return fs::status(entry.second, error).type() == fs::file_type::not_found;
     });
-    erase_where(condemned_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
+    erase_where(judgements_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
     erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
 }
 
@@ -150,7 +150,7 @@ void Memory::forget_vanished() {
 // them.
 void Memory::forget_surplus() {
     while (opinions_.size() > kMaxOpinions) opinions_.erase(opinions_.begin());
-    while (condemned_.size() > kMaxCondemned) condemned_.erase(condemned_.begin());
+    while (judgements_.size() > kMaxJudgements) judgements_.erase(judgements_.begin());
     struct Entry {
         const Duration* duration;
         std::string_view file;
@@ -207,15 +207,15 @@ void Memory::learn_opinion(std::string_view nodeid, Opinion opinion) {
     changed_ = true;
 }
 
-const Condemned* Memory::condemned(std::string_view nodeid, std::string_view key) const {
-    const auto found = condemned_.find(nodeid);
-    return found != condemned_.end() && found->second.key == key ? &found->second : nullptr;
+const Judgement* Memory::judgement(std::string_view nodeid, std::string_view key) const {
+    const auto found = judgements_.find(nodeid);
+    return found != judgements_.end() && found->second.key == key ? &found->second : nullptr;
 }
 
-void Memory::learn_condemned(std::string_view nodeid, Condemned condemned) {
-    Condemned& known = condemned_[std::string(nodeid)];
-    if (known == condemned) return;
-    known = std::move(condemned);
+void Memory::learn_judgement(std::string_view nodeid, Judgement judgement) {
+    Judgement& known = judgements_[std::string(nodeid)];
+    if (known == judgement) return;
+    known = std::move(judgement);
     changed_ = true;
 }
 

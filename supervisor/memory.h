@@ -1,7 +1,7 @@
 #pragma once
 
 // What tach remembers from run to run, in .tach/memory.json beside the project's root: how long tests take,
-// what second opinions said, which tests cannot be rewound, which wide fixtures are asked for late, which modules
+// what second opinions said, what the guard found after tests, which wide fixtures are asked for late, which modules
 // several tests import.
 //
 // Loaded once before the run and saved once after it, by the main loop. Nothing in it is needed for a right
@@ -32,12 +32,12 @@ struct Opinion {
     bool operator==(const Opinion&) const = default;
 };
 
-// A test whose process could not be rewound after it.
-struct Condemned {
-    std::string why;
+// What the guard found after a test.
+struct Judgement {
+    std::string why;  // its process could not be rewound, or could not have been; empty: nothing was in the way
     std::string key;  // of all that the test's behaviour depends on; holds as long as this is the same
 
-    bool operator==(const Condemned&) const = default;
+    bool operator==(const Judgement&) const = default;
 };
 
 class Memory {
@@ -60,10 +60,10 @@ class Memory {
     [[nodiscard]] bool has_opinions() const { return !opinions_.empty(); }
     void learn_opinion(std::string_view nodeid, Opinion opinion);
 
-    // The same of what was found when the test's process was to be rewound.
-    [[nodiscard]] const Condemned* condemned(std::string_view nodeid, std::string_view key) const;
-    [[nodiscard]] bool has_condemned() const { return !condemned_.empty(); }
-    void learn_condemned(std::string_view nodeid, Condemned condemned);
+    // The same of what the guard found.
+    [[nodiscard]] const Judgement* judgement(std::string_view nodeid, std::string_view key) const;
+    [[nodiscard]] bool has_judgements() const { return !judgements_.empty(); }
+    void learn_judgement(std::string_view nodeid, Judgement judgement);
 
     // Names of the wide fixtures that tests of this file ask for at run time.
     [[nodiscard]] const std::set<std::string>& late_fixtures(std::string_view file) const;
@@ -91,7 +91,7 @@ class Memory {
     std::filesystem::path rootdir_;
     ByFile durations_;  // file -> rest of the node id -> duration
     std::map<std::string, Opinion, std::less<>> opinions_;
-    std::map<std::string, Condemned, std::less<>> condemned_;
+    std::map<std::string, Judgement, std::less<>> judgements_;
     std::map<std::string, std::set<std::string>, std::less<>> late_fixtures_;
     std::map<std::string, std::string, std::less<>> imports_;
     std::optional<std::string> warning_;

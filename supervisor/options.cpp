@@ -80,17 +80,26 @@ constexpr auto kOptions = std::to_array<Option>({
      .argument = "EXE",
      .help = "the interpreter: a path, or a name looked up on PATH",
      .manual = "Without it: python in tach.toml, $VIRTUAL_ENV, .venv, then python3 on PATH.",
-     .section = Section::kConfiguration},
+     .section = Section::kOutput},
     {.name = "config",
      .argument = "FILE",
      .help = "read this tach.toml or pyproject.toml, and no other",
-     .section = Section::kConfiguration},
+     .section = Section::kOutput},
     {.name = "list",
      .help = "print the ids of the tests, run none",
      .manual =
          "The same ids as pytest --collect-only -q prints. As long as nothing has changed that they depend on, they "
          "are printed without starting the interpreter; with -v, a line on stderr tells that, or why it is not "
          "possible.",
+     .section = Section::kOutput},
+    {.name = "explain",
+     .argument = "NODEID",
+     .help = "how this test is going to run, and why; run none",
+     .manual =
+         "pytest collects what the rest of the command line says; then the test's mode, path of execution and engine "
+         "are printed, with what decides: what the sources import and set up, with file, line and the chain of imports "
+         "that leads there, the wide fixtures, and what earlier runs have found out. What only setting up its fixtures "
+         "can tell is told as a condition.",
      .section = Section::kOutput},
     {.name = "format",
      .argument = "FORMAT",
@@ -120,10 +129,9 @@ struct Heading {
     std::string_view title;
 };
 
-constexpr std::array<Heading, 3> kHeadings{{
-    {Section::kRunning, "Running tests:"},
-    {Section::kConfiguration, "Configuration:"},
-    {Section::kOutput, "Output:"},
+constexpr std::array<Heading, 2> kHeadings{{
+    {Section::kRunning, "Runs a pytest suite in parallel, each test isolated, with pytest's verdicts."},
+    {Section::kOutput, "Configuration and output:"},
 }};
 
 std::string help_line(const Option& option) {
@@ -170,9 +178,7 @@ boost::program_options::options_description describe_options() {
 }
 
 std::string help_text() {
-    std::string text =
-        "Usage: tach-supervisor [option ...] [pytest option ...] [path or node id ...]\n"
-        "Runs a pytest suite in parallel, each test isolated, with pytest's verdicts.\n";
+    std::string text = "Usage: tach-supervisor [option ...] [pytest option ...] [path or node id ...]\n";
     for (const Heading& heading : kHeadings) {
         text += fmt::format("{}\n", heading.title);
         for (const Option& option : kOptions) {

@@ -16,7 +16,6 @@ namespace tach::supervisor {
 
 enum class Section {
     kRunning,
-    kConfiguration,
     kOutput,
     kHidden,  // understood, in the man page, but not in --help
 };

@@ -78,6 +78,7 @@ Schedule::Schedule(std::vector<ScheduleItem> items, Options options)
       group_of_(items_.size()),
       cost_(items_.size(), 1),
       out_(items_.size(), true),
+      last_(items_.size(), false),
       apart_(items_.size(), false),
       end_(static_cast<std::uint32_t>(items_.size())) {
     options_.workers = std::max(options_.workers, 1U);
@@ -105,7 +106,10 @@ void Schedule::form_groups() {
         if (whole_modules.contains({item.base, item.module})) bind(Bond::kModule, item.module);
         if (has(item, shm::kItemOwnWorker)) bind(Bond::kOwnWorker, 0);
     }
-    for (std::uint32_t i = 0; i < items_.size(); ++i) group_of_[i] = sets.find(i);
+    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+        group_of_[i] = sets.find(i);
+        last_[group_of_[i]] = last_[group_of_[i]] || items_[i].last;
+    }
 }
 
 // Known tests cost what they took, new ones the median of the known.
@@ -129,7 +133,7 @@ void Schedule::estimate() {
 
 // A group is named after its first item at the start.
 std::size_t Schedule::place(std::uint32_t group) const {
-    return items_[group].last ? items_.size() + group : group;
+    return last_[group] ? items_.size() + group : group;
 }
 
 void Schedule::put_back(std::uint32_t item) {
@@ -217,6 +221,7 @@ void Schedule::requeue_apart(const Run& run) {
     for (const std::uint32_t i : run.all()) {
         if (i >= items_.size()) continue;
         group_of_[i] = i;  // named after one of its items, as all groups
+        last_[i] = items_[i].last;
         apart_[i] = true;
     }
     requeue(run);

@@ -29,7 +29,7 @@ struct ScheduleItem {
     std::uint32_t flags = 0;   // shm::ItemFlags
     std::uint32_t module = 0;  // index of its file
     double expected_s = -1;    // from earlier runs; negative: unknown
-    bool last = false;         // stands alone and is in nobody's way if it runs after the others
+    bool last = false;         // it, and what stays with it, is in nobody's way if it runs after the others
 };
 
 // Items for one worker, to be run in collection order.
@@ -109,6 +109,7 @@ class Schedule {
     std::vector<std::uint32_t> group_of_;  // by item
     std::vector<std::int64_t> cost_;       // by item
     std::vector<bool> out_;                // handed out in some run
+    std::vector<bool> last_;               // by group: after the others
     std::vector<bool> apart_;              // by group: is a run of its own from now on
     std::map<std::uint32_t, Pool> pools_;  // by base; never an empty one
     std::size_t remaining_ = 0;

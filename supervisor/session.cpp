@@ -388,7 +388,10 @@ ReportInputs Session::report_inputs() const {
     inputs.metrics["second_opinion_passes"] = opinions_ ? opinions_->passes() : 0;
     inputs.metrics["order_dependent"] = order_dependent_;
     inputs.metrics["unconfirmed"] = unconfirmed_;
-    inputs.metrics["remembered_condemned"] = static_cast<double>(known_condemned_.size());
+    const auto suspected = std::count_if(forked_.begin(), forked_.end(),
+                                         [](const auto& entry) { return entry.second.by == Forked::By::kSources; });
+    inputs.metrics["suspected"] = static_cast<double>(suspected);
+    inputs.metrics["remembered_condemned"] = static_cast<double>(forked_.size()) - static_cast<double>(suspected);
     rewind_metrics_.tell(inputs.metrics);
     return inputs;
 }

@@ -19,8 +19,10 @@
 #include <string>
 #include <vector>
 
+#include "base/command.h"
 #include "base/event_loop.h"
 #include "base/result.h"
+#include "supervisor/explain.h"
 #include "supervisor/home.h"
 #include "supervisor/interpreter.h"
 #include "supervisor/json_report.h"
@@ -31,6 +33,7 @@
 #include "supervisor/printer.h"
 #include "supervisor/results.h"
 #include "supervisor/rewind_metrics.h"
+#include "supervisor/routing.h"
 #include "supervisor/schedule.h"
 #include "supervisor/second_opinion.h"
 #include "supervisor/settings.h"
@@ -50,7 +53,10 @@ class Session {
 
     [[nodiscard]] const Results& results() const { return results_; }
     [[nodiscard]] ReportInputs report_inputs() const;
-    [[nodiscard]] const Listing& listing() const { return listing_; }  // of --list
+    [[nodiscard]] const Listing& listing() const { return listing_; }  // of --list and --explain
+    // Of --explain, after run(). An error if the test is not there, or the interpreter has not come to it: with no text
+    // in that case, since it has said why.
+    [[nodiscard]] base::Result<Explanation> explanation();
 
   private:
     using Id = int;  // of a process; never reused
@@ -184,8 +190,15 @@ class Session {
     [[nodiscard]] std::uint32_t charged_item() const;
     [[nodiscard]] Schedule make_schedule() const;
     void hold_back_order_dependents();
-    void fork_condemned();
-    [[nodiscard]] std::string condemned_key() const;
+    [[nodiscard]] std::string guard_key() const;
+
+    // --- session_routes.cpp: which tests are not treated as the others
+    void start_analysis();
+    void on_analysis();
+    void await_routes();
+    void settle_routes();
+    [[nodiscard]] bool routes_are_due() const;
+    [[nodiscard]] std::vector<Grouping> groupings() const;
 
     // --- session_opinions.cpp
     void doubt(std::uint32_t item);
@@ -250,11 +263,17 @@ class Session {
     std::optional<std::uint32_t> cut_;
     bool cut_final_ = false;
     bool hold_charged_ = true;
-    std::map<std::uint32_t, Opinion> known_dependences_;    // from earlier runs
-    std::map<std::uint32_t, std::string> known_condemned_;  // likewise: why they are forked from the start
-    std::map<std::uint32_t, std::string> condemned_;        // in this run, and why
+    std::map<std::uint32_t, Opinion> known_dependences_;  // from earlier runs
+    std::map<std::uint32_t, Forked> forked_;              // from the start
+    std::map<std::uint32_t, std::string> judged_;         // in this run: what the guard found, see Judgement
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
+
+    std::optional<base::RunningCommand> analysis_;  // while it runs
+    std::filesystem::path analysis_file_;
+    std::int64_t analysis_started_ns_ = 0;
+    Suspicions suspicions_;
+    bool routes_settled_ = false;
 
     std::optional<Memory> memory_;
     ContentKeys content_keys_;
@@ -276,6 +295,7 @@ class Session {
     RewindMetrics rewind_metrics_;
 
     Listing listing_;
+    std::optional<Explained> explained_;
     std::string python_version_;
     std::string python_executable_;
     std::int64_t started_ns_ = 0;

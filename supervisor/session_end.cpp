@@ -104,10 +104,17 @@ std::vector<std::string> Session::summary_lines() const {
         live.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
     }
     std::vector<std::string> forked;
-    for (const auto& [item, why] : known_condemned_) {
-        if (item < results_.end() && results_.at(item).mode == shm::Mode::kFork && results_.at(item).done) {
-            forked.push_back(fmt::format("forked: {}: in an earlier run {}", results_.nodeid(item), why));
-        }
+    std::size_t suspected = 0;
+    for (const auto& [item, test] : forked_) {
+        if (item >= results_.end() || results_.at(item).mode != shm::Mode::kFork || !results_.at(item).done) continue;
+        const bool by_sources = test.by == Forked::By::kSources;
+        if (by_sources) ++suspected;
+        forked.push_back(
+            fmt::format("forked: {}: {}{}", results_.nodeid(item), by_sources ? "" : "in an earlier run ", test.why));
+    }
+    if (suspected > 0) {
+        lines.push_back(fmt::format("{} test{} forked for what the sources import or set up: --explain ID says what",
+                                    suspected, suspected == 1 ? " was" : "s were"));
     }
     std::vector<std::string> noted;
     for (const std::uint32_t item : noted_) {
@@ -133,9 +140,12 @@ void Session::remember() {
             memory_->learn_duration(results_.nodeid(i), result.duration_ns);
         }
     }
-    if (!opinion_key_.empty() && opinion_key_ != kKeyPending) {
-        for (const auto& [item, why] : condemned_) {
-            memory_->learn_condemned(results_.nodeid(item), {.why = why, .key = condemned_key()});
+    if (const std::string key = guard_key(); !key.empty()) {
+        for (const auto& [item, why] : judged_) {
+            const auto forked = forked_.find(item);
+            // What was once seen to be in the way stands: whether it is may be chance.
+            const bool stands = forked != forked_.end() && forked->second.by == Forked::By::kEarlierRun;
+            if (!stands) memory_->learn_judgement(results_.nodeid(item), {.why = why, .key = key});
         }
     }
     memory_->save();

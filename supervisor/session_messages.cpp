@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "supervisor/kept_file.h"
 #include "supervisor/session.h"
 
 namespace tach::supervisor {
@@ -41,8 +42,9 @@ void Session::handle(Id id, Message message) {
         case Kind::kOutput:
             if (id == zygote_ || id == controller_) {
                 const auto stage = static_cast<shm::Stage>(std::min(message.head.a, 2U));
-                if (settings_.list) listing_.texts.push_back({stage, std::string(message.string(0))});
-                printer_.text(stage, message.string(0));
+                const bool keeps = settings_.list || settings_.explain;
+                if (keeps) listing_.texts.push_back({stage, std::string(message.string(0))});
+                if (!settings_.explain) printer_.text(stage, message.string(0));
             } else if (!process->opinion) {
                 printer_.line(fmt::format("tach: worker {}: {}", process->number, message.string(0)));
             }
@@ -60,6 +62,7 @@ void Session::handle(Id id, Message message) {
             return;
         case Kind::kHello:
         case Kind::kRoot:
+        case Kind::kExplained:
         case Kind::kWitness:
         case Kind::kCollectCounts:
         case Kind::kItem:
@@ -92,6 +95,9 @@ void Session::handle_zygote(Id, const Message& message) {
             return;
         case Kind::kRoot:
             return root_known(message);
+        case Kind::kExplained:
+            explained_ = Explained::parse(message);
+            return;
         case Kind::kWitness:
             listing_.witness = Witness::parse(message);
             return;
@@ -116,6 +122,8 @@ void Session::handle_zygote(Id, const Message& message) {
 void Session::root_known(const Message& message) {
     if (!memory_) memory_ = Memory::load(std::filesystem::path(std::string(message.string(0))));
     verbosity_ = std::atoi(std::string(message.string(2)).c_str());  // NOLINT(cert-err34-c): 0 when it makes no sense
+    analysis_file_ = kept_directory(std::string(message.string(0))) / "analysis";
+    start_analysis();
     std::string entries;
     for (const std::string& file : memory_->files_with_late_fixtures()) {
         if (!entries.empty()) entries += '\0';
@@ -333,7 +341,9 @@ void Session::item_done(Id, Message message) {
     }
     if ((message.head.b & shm::kDoneCondemned) != 0) {
         rewind_metrics_.condemned(std::string(message.string(4)));
-        condemned_[index] = message.string(4);
+    }
+    if ((message.head.b & (shm::kDoneCondemned | shm::kDoneJudged)) != 0) {
+        judged_[index] = message.string(4);
         if (memory_) ask_for_modules();
     }
     result.warmed = result.warmed || (message.head.b & shm::kDoneWarmed) != 0;

@@ -38,12 +38,8 @@ void Session::ask_for_modules() {
 void Session::know_modules(const shm::Message& message) {
     std::vector<std::filesystem::path> files;
     for (std::size_t i = 1; i < message.strings.size(); ++i) files.emplace_back(std::string(message.string(i)));
-    const bool first = opinion_key_.empty();
     opinion_key_ = content_keys_.key(files, message.string(0));
-    if (first) {
-        fork_condemned();
-        if (opinions_enabled()) hold_back_order_dependents();
-    }
+    settle_routes();
     pump();
 }
 

@@ -39,8 +39,8 @@ Schedule Session::make_schedule() const {
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
         const Item& item = items_[i];
         // One worker keeps pytest's order, which may matter to files. With more, rows of tests that are rewound stay
-        // whole.
-        const bool last = workers_ > 1 && item.unit == 0 && item.flags == 0 && known_condemned_.contains(i);
+        // whole, and what may cost a worker its process comes when it is in nobody's way.
+        const bool last = workers_ > 1 && (item.flags & shm::kItemOwnWorker) == 0 && forked_.contains(i);
         items.push_back({item.unit, item.base, item.flags, item.module, expected_s(i), last});
     }
     return Schedule(std::move(items), {.workers = workers_, .durations_known = memory_ && memory_->has_durations()});
@@ -62,66 +62,14 @@ void Session::begin_running() {
     if (!controller) return fail_run(controller.error().what);
     controller_ = *controller;
     if (interrupted_) schedule_->abandon();
-    if (memory_ && ((opinions_enabled() && memory_->has_opinions()) || memory_->has_condemned())) {
-        // pump() waits for the answer: what is known to be order-dependent runs shared, what cannot be rewound forked
-        modules_asked_ = true;
-        if (!processes_.at(zygote_).peer.post(Kind::kModules)) return fail_run("the zygote is gone");
-        return;
-    }
-    pump();
-}
-
-// What was condemned on one engine may be rewound by another.
-std::string Session::condemned_key() const {
-    return fmt::format("{} {}", opinion_key_, word(settings_.engine.value));
-}
-
-// What earlier runs could not rewind has a process of its own this time, and costs its neighbours nothing.
-void Session::fork_condemned() {
-    if (settings_.engine.value == Engine::kFork || !memory_) return;
-    const std::string key = condemned_key();
-    for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        const Condemned* known = memory_->condemned(results_.nodeid(i), key);
-        if (known != nullptr) known_condemned_.emplace(i, known->why);
-    }
-    if (known_condemned_.empty() || interrupted_) return;
-    schedule_.emplace(make_schedule());
-}
-
-// What earlier runs found to be order-dependent, and the tests that it needs, run as pytest would run them.
-void Session::hold_back_order_dependents() {
-    std::map<std::string_view, std::uint32_t> by_nodeid;
-    for (std::uint32_t i = 0; i < items_.size(); ++i) by_nodeid.emplace(results_.nodeid(i), i);
-    std::set<std::uint32_t> together;
-    for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        const Opinion* opinion = memory_->opinion(results_.nodeid(i), opinion_key_);
-        if (opinion == nullptr || opinion->verdict != Opinion::Verdict::kOrderDependent) continue;
-        known_dependences_.emplace(i, *opinion);
-        std::uint32_t first = i;
-        for (const std::string& needed : opinion->needs) {
-            const auto found = by_nodeid.find(needed);
-            if (found != by_nodeid.end()) first = std::min(first, found->second);
-        }
-        // The rest of its class or module runs shared with it, from the first test that it needs.
-        for (std::uint32_t j = first; j < items_.size() && (j <= i || items_[j].module == items_[i].module); ++j) {
-            together.insert(j);
-        }
-    }
-    std::set<std::uint32_t> units;  // never split
-    for (const std::uint32_t i : together) units.insert(items_[i].unit);
-    for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        if (items_[i].unit != 0 && units.contains(items_[i].unit)) together.insert(i);
-    }
-    if (together.empty()) return;
-    shared_items_.assign(together.begin(), together.end());
-    schedule_->take(shared_items_);
+    await_routes();
 }
 
 // --- handing out ----------------------------------------------------------------------------------------------------
 
 // The one place that decides what happens next; called whenever something has changed.
 void Session::pump() {
-    if (stage_ != Stage::kRunning || solo_ || (modules_asked_ && opinion_key_.empty())) return;
+    if (stage_ != Stage::kRunning || solo_ || !routes_settled_) return;
     if (!pass_) {
         for (auto& [id, process] : processes_) {
             if (process.role == Role::kWorker && process.state == State::kIdle) assign(id);
@@ -168,8 +116,8 @@ void Session::start_run(Id id, Run run, std::uint32_t flags) {
     Process& process = processes_.at(id);
     process.state = State::kRunning;
     std::vector<std::uint32_t> forked;
-    const auto end = known_condemned_.lower_bound(run.last);
-    for (auto known = known_condemned_.lower_bound(run.first); known != end; ++known) {
+    const auto end = forked_.lower_bound(run.last);
+    for (auto known = forked_.lower_bound(run.first); known != end; ++known) {
         if ((flags & shm::kRunShared) == 0 && run.contains(known->first)) forked.push_back(known->first);
     }
     const std::array<std::string, 2> lists{as_bytes(run.items), as_bytes(forked)};
@@ -465,11 +413,9 @@ void Session::complete(std::uint32_t index) {
     deaths_without_progress_ = 0;
     ItemResult& result = results_.at(index);
     if (solo_) return show_failure(index);
-    if (const auto known = known_condemned_.find(index); known != known_condemned_.end() && result.done) {
+    if (const auto forked = forked_.find(index); forked != forked_.end() && result.done) {
         // A crash has a note of its own, and a test in a live layer was not forked.
-        if (result.mode == shm::Mode::kFork && result.note.empty()) {
-            result.note = fmt::format("forked, since it could not be rewound before: {}", known->second);
-        }
+        if (result.mode == shm::Mode::kFork && result.note.empty()) result.note = forked->second.note();
     }
     if (const auto known = known_dependences_.find(index); known != known_dependences_.end() && result.done) {
         note_order_dependence(index, known->second);

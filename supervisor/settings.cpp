@@ -91,6 +91,7 @@ void apply_line(Settings& settings, const CommandLine& line) {
     if (line.strict_isolation) from_line(settings.strict_isolation, std::optional(true));
     if (line.no_second_opinion) from_line(settings.second_opinion, std::optional(false));
     settings.list = line.list;
+    settings.explain = line.explain;
     settings.since = line.since;
     settings.pytest_args.insert(settings.pytest_args.end(), line.pytest_args.begin(), line.pytest_args.end());
 }

@@ -44,6 +44,7 @@ struct Settings {
     Setting<Format> format{Format::kText};
     Setting<Color> color{Color::kAuto};
     bool list = false;
+    std::optional<std::string> explain;   // the id of a test that is explained; none is run
     std::optional<std::string> since;     // --since; what it makes of the run:
     std::vector<std::string> unaffected;  // files no test of which is run, absolute
 

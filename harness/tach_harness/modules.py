@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from .link import native, send, text
+
+MAX_STRINGS = 4096  # kMaxMessageStrings of shm/message.h; files beyond it are not part of what a verdict depends on
+
 
 def installed_packages() -> str:
     """Names and versions of what is installed, as one text: the names of the metadata directories carry both."""
@@ -35,3 +39,9 @@ def project_files(session: pytest.Session) -> list[str]:
     if session.config.inipath is not None:
         files.add(str(session.config.inipath))
     return sorted(f for f in files if not any(f.startswith(str(i) + "/") for i in installed))
+
+
+def send_files(session: pytest.Session) -> None:
+    """Answer kModules."""
+    strings = (installed_packages(), *project_files(session))
+    send(native.KIND_MODULE_FILES, strings=tuple(text(s) for s in strings[:MAX_STRINGS]))

@@ -19,6 +19,7 @@ class Options:
     max_resets: int  # snapshot.max_resets
     max_growth: int  # snapshot.max_growth, MiB
     list_only: bool
+    explain: str  # the id of a test that is explained instead of run; "" as a rule
     since: bool  # not all tests that pytest selects are wanted, see selection.py
     json: bool
     split_wide: bool

@@ -37,8 +37,6 @@ BASETEMP_FIXTURES = frozenset(
     {"tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory", "pytester", "testdir", "getfixturevalue"}
 )
 
-MAX_STRINGS = 4096  # kMaxMessageStrings of shm/message.h; files beyond it are not part of what a verdict depends on
-
 
 class Server:
     """Forks the other roles on request; one process has at most one."""
@@ -70,7 +68,7 @@ class Server:
             elif message.kind == native.KIND_REAP:
                 send(native.KIND_REAPED, a=message.a, b=self._reap(message.a))
             elif message.kind == native.KIND_MODULES:
-                self._send_modules()
+                modules.send_files(self.session)
             elif message.kind == native.KIND_FINISH:
                 self._finish(message.item)
 
@@ -150,10 +148,6 @@ class Server:
             worker.serve()
         self.run()
         _exit(1)  # a base has no controller: run() does not return
-
-    def _send_modules(self) -> None:
-        strings = (modules.installed_packages(), *modules.project_files(self.session))
-        send(native.KIND_MODULE_FILES, strings=tuple(text(s) for s in strings[:MAX_STRINGS]))
 
     def _finish(self, charged: int) -> NoReturn:
         if self.session._setupstate.stack:

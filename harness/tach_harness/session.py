@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import _pytest.config
 import pytest
 
-from . import quiet, solo, stateful, witness
+from . import explain, quiet, solo, stateful, witness
 from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .options import Options
@@ -151,6 +151,9 @@ class TachPlugin:
         plan = Plan(session, self.options, self.remembered.late_fixtures)
         plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)
+        if self.options.explain:
+            explain.tell(plan, self.options.explain, why)
+            return True
         if why is not None:
             return solo.run(session, self, why)
         return Server(session, self, plan).run()

@@ -585,6 +585,12 @@ class Worker:
 
     def _send_extras(self, index: int, mode: int, flags: int, late: list[str], started: int) -> None:
         extras = {}
+        found: tuple[bytes, ...] = ()
+        if mode == native.MODE_FORK and index in self._forked:
+            # It was not rewound this time: whether it could have been is for the next run to know.
+            flags |= native.DONE_JUDGED
+            collect_garbage(YOUNG_GENERATIONS)
+            found = (b"", text(layers.live_reason()))
         if self.session.shouldstop or self.session.shouldfail:
             extras = {"shouldstop": self.session.shouldstop, "shouldfail": self.session.shouldfail}
             flags |= native.DONE_SHOULD_STOP
@@ -594,7 +600,7 @@ class Worker:
             note = f"set up {', '.join(late)} while it ran: the rest of that scope runs shared"
             send(native.KIND_LIVE, index, strings=(text(f"it set up {', '.join(late)} while it ran"),))
         duration = native.monotonic_ns() - started
-        strings = (pickle.dumps(extras), text(note), text("\n".join(late)))
+        strings = (pickle.dumps(extras), text(note), text("\n".join(late)), *found)
         # Held: another one follows when the process is back. What may end the run or the rewinding is told at once.
         held = flags & (native.DONE_HELD | native.DONE_KEPT | native.DONE_SHOULD_STOP) == native.DONE_HELD
         send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings, with_next=held)

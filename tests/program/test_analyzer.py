@@ -267,7 +267,7 @@ def test_what_is_damaged_is_made_again(suite: Project, name: str, damage: str) -
 
 def test_an_output_of_its_own(suite: Project) -> None:
     suite.analyze("-o", "deep/er/analysis").expect(0)
-    assert (suite / "deep/er/analysis").read_bytes().startswith(b"tach analysis 1\n")
+    assert (suite / "deep/er/analysis").read_bytes().startswith(b"tach analysis 2\n")
     assert not (suite / ".tach").exists()
 
 

@@ -260,17 +260,17 @@ TEST_CASE("within a run a file is read again when its size or time changes") {
     CHECK(missing != empty);
 }
 
-TEST_CASE("what was condemned is remembered under its key, as long as its file is there") {
+TEST_CASE("what the guard found is remembered under its key, as long as its file is there") {
     const Project project;
     Memory memory = Memory::load(project.root());
-    CHECK_FALSE(memory.has_condemned());
-    memory.learn_condemned("a.py::test_it", {.why = "it left a thread running", .key = "k"});
-    memory.learn_condemned("gone.py::test_it", {.why = "it left a child", .key = "k"});
+    CHECK_FALSE(memory.has_judgements());
+    memory.learn_judgement("a.py::test_it", {.why = "it left a thread running", .key = "k"});
+    memory.learn_judgement("gone.py::test_it", {.why = "it left a child", .key = "k"});
     memory.save();
 
     const Memory again = Memory::load(project.root());
-    REQUIRE(again.condemned("a.py::test_it", "k") != nullptr);
-    CHECK(again.condemned("a.py::test_it", "k")->why == "it left a thread running");
-    CHECK(again.condemned("a.py::test_it", "another") == nullptr);
-    CHECK(again.condemned("gone.py::test_it", "k") == nullptr);
+    REQUIRE(again.judgement("a.py::test_it", "k") != nullptr);
+    CHECK(again.judgement("a.py::test_it", "k")->why == "it left a thread running");
+    CHECK(again.judgement("a.py::test_it", "another") == nullptr);
+    CHECK(again.judgement("gone.py::test_it", "k") == nullptr);
 }

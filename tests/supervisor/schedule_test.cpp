@@ -390,6 +390,16 @@ TEST_CASE("when nothing runs any more, what never ran is skipped") {
     CHECK(order.complete());
 }
 
+TEST_CASE("a unit goes last as a whole, if one of its tests does") {
+    std::vector<ScheduleItem> items = plain(6);
+    items[0].unit = items[1].unit = items[2].unit = 1;
+    items[1].last = true;
+    Schedule schedule(items, {.workers = 1});
+    Items order;
+    for (const Items& run : drain(schedule)) order.insert(order.end(), run.begin(), run.end());
+    CHECK(order == Items{3, 4, 5, 0, 1, 2});
+}
+
 TEST_CASE("what goes last is handed out after the others, and comes back to its place") {
     std::vector<ScheduleItem> items = plain(6);
     items[1].last = items[3].last = true;
