@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from runner import ENGINE, PRIVATE_MAPPINGS, Project, Report
+from runner import ENGINE, HARMLESS_RULES, Project, Report
 
 # The same for all tests: on an older kernel, or where a container denies it, there is nothing to test here.
 pytestmark = pytest.mark.usefixtures("engine")
@@ -216,7 +216,7 @@ def test_case(case):
 @pytest.mark.parametrize("under", ["alone", "wide"])
 def test_hard_cases(project: Project, under: str) -> None:
     wide = "\n@pytest.fixture(scope='module', autouse=True)\ndef wide(): return []\n" if under == "wide" else ""
-    project.write("tach.toml", PRIVATE_MAPPINGS)
+    project.write("tach.toml", HARMLESS_RULES)
     project.write("test_it.py").write_text(f"ROUNDS = {ROUNDS}\n{HARD_CASES}{wide}")
     verified(project, 2 * 20 * ROUNDS, "-n", "2")
 
