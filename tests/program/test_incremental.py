@@ -43,6 +43,23 @@ MARKS = ("pytest.mark.slow", "pytest.mark.skip(reason='x')", "pytest.mark.usefix
          "pytest.mark.parametrize('p', iter([1, 2]))", "unknown_decorator")
 BASES = ("", "", "(Base)", "(Other)", "(helpers.Base)", "(unittest.TestCase)", "(one.Base)")
 PARTS = 4
+KEPT = "nothing else was looked at"
+
+
+TEST_B = """
+import pytest
+
+@pytest.fixture
+def own(tmp_path): pass
+
+@pytest.mark.parametrize("x", [1, 2])
+def test_one(own, x): pass
+
+def setup_module(): pass
+
+class TestIt:
+    def test_two(self, mocker): pass
+"""
 
 
 class Author:
@@ -50,6 +67,8 @@ class Author:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        # Where all is odd, nothing can be kept.
+        self.oddity = (0.0, 0.05, 0.3)[seed % 3]
 
     def some(self, choices: tuple[str, ...], most: int) -> list[str]:
         return [self.random.choice(choices) for _ in range(self.random.randint(0, most))]
@@ -95,7 +114,7 @@ class Author:
         is_test, is_conftest = "test_" in path, "conftest" in path
         kinds: list[Callable[[], str]] = [self.test, self.test, self.test, self.cls] if is_test else [self.helper, self.cls]
         kinds += [self.fixture] * (3 if is_conftest else 1)
-        kinds += [self.statement] if self.random.random() < 0.3 else []
+        kinds += [self.statement] if self.random.random() < self.oddity else []
         return self.random.choice(kinds)()
 
     def file(self, path: str) -> list[str]:
@@ -119,11 +138,67 @@ class Author:
             parts[min(at, len(parts) - 1)] = self.part(path)
 
 
+@pytest.fixture
+def suite(project: Project) -> Project:
+    project.write("pytest.ini", "[pytest]\npythonpath = src\n")
+    project.write("src/lib.py", "import threading\ndef run(): threading.Thread().start()\nclass Base:\n    def test_base(self): pass\n")
+    project.write("tests/conftest.py", "import pytest\n@pytest.fixture(scope='session')\ndef wide(mocker): pass\n")
+    project.write("tests/test_a.py", "def test_a(wide, tmp_path): pass\ndef test_m(mocker): pass\n")
+    project.write("tests/test_b.py", TEST_B)
+    project.write("tests/test_c.py", "from lib import run\ndef test_c(): run()\ndef test_d(wide): pass\n")
+    project.write("tests/test_d.py", "import pytest\nimport test_c\n@pytest.mark.slow\ndef test_d(mocker): pass\n")
+    return project
+
+
+def analyzed(project: Project) -> str:
+    time.sleep(0.012)  # a file system's clock goes in steps: what was just written is looked at again in any case
+    return project.analyze("-v").expect(0).err
+
+
 def cold(project: Project, elsewhere: Path) -> bytes:
     for path in (elsewhere, elsewhere.with_name("analysis.cache")):
         path.unlink(missing_ok=True)
     project.analyze("-o", str(elsewhere)).expect(0)
     return elsewhere.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# at the end", "# at the end\n# another"),
+        ("def test_one", "# further down\ndef test_one"),
+        ("[1, 2]", "[1, 2, 3, 4]"),
+        ("class TestIt", "def test_more(wide): pass\nclass TestIt"),
+        ("def test_two(self, mocker)", "def test_two(self, wide, tmp_path)"),
+        ("(own, x): pass", "(own, x): import socket; socket.socket()"),
+        ("import pytest", "import pytest\nfrom lib import *"),
+        ("class TestIt:", "from lib import Base, run\nrun()\nclass TestIt(Base):"),
+        ("(own, x): pass", "(own, x, unknown_to_all): pass"),
+        ("def own(tmp_path): pass", "def own(wide): import threading; threading.Thread()"),
+        ("    def test_two", "    @pytest.mark.skip\n    def test_two"),
+        ("def setup_module(): pass", "def setup_module(): open_all()"),
+    ],
+)  # fmt: skip
+def test_a_test_file_is_changed_by_itself(
+    suite: Project, tmp_path_factory: pytest.TempPathFactory, old: str, new: str
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("cold") / "analysis"
+    suite.write("tests/test_b.py", TEST_B + "# at the end\n")
+    assert KEPT not in analyzed(suite)
+    before = (suite / ".tach" / "analysis").read_bytes()
+    for text in (TEST_B.replace(old, new) + "# at the end\n".replace(old, new), TEST_B + "# at the end\n"):
+        suite.write("tests/test_b.py", text)
+        assert (KEPT in analyzed(suite)) is ("unknown_to_all" not in new)
+        assert (suite / ".tach" / "analysis").read_bytes() == cold(suite, elsewhere)
+    assert (suite / ".tach" / "analysis").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["src/lib.py", "tests/conftest.py", "tests/test_c.py"])
+def test_what_others_depend_on_is_not(suite: Project, tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    analyzed(suite)
+    suite.write(name, "# further down\n" + (suite / name).read_text())
+    assert KEPT not in analyzed(suite)
+    assert (suite / ".tach" / "analysis").read_bytes() == cold(suite, tmp_path_factory.mktemp("cold") / "analysis")
 
 
 @pytest.mark.parametrize("seed", range(6))
