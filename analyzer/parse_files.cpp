@@ -7,6 +7,7 @@
 
 #include "analyzer/extract.h"
 #include "analyzer/facts_archive.h"
+#include "analyzer/parse_memory.h"
 #include "base/work_pool.h"
 #include "shm/archive.h"
 
@@ -100,7 +101,10 @@ void take_outcome(const base::WorkOutcome& outcome, const TakeParsed& take) {
 base::Result<void> parse_files(const std::vector<FileToParse>& files, std::size_t workers, const TakeParsed& take) {
     std::optional<Parser> parser;  // of each worker
     const auto work = [&](std::uint32_t number, std::string& bytes) {
-        if (!parser) parser.emplace();
+        if (!parser) {
+            use_parse_memory();
+            parser.emplace();
+        }
         parse_one(files[number], *parser, bytes);
     };
     return base::WorkPool::run(static_cast<std::uint32_t>(files.size()),
