@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "analyzer/extract.h"
 #include "analyzer/facts_archive.h"
@@ -99,13 +100,14 @@ void take_outcome(const base::WorkOutcome& outcome, const TakeParsed& take) {
 }  // namespace
 
 base::Result<void> parse_files(const std::vector<FileToParse>& files, std::size_t workers, const TakeParsed& take) {
-    std::optional<Parser> parser;  // of each worker
+    bool is_ready = false;  // each worker
     const auto work = [&](std::uint32_t number, std::string& bytes) {
-        if (!parser) {
-            use_parse_memory();
-            parser.emplace();
+        if (!std::exchange(is_ready, true)) use_parse_memory();
+        {
+            Parser parser;
+            parse_one(files[number], parser, bytes);
         }
-        parse_one(files[number], *parser, bytes);
+        reuse_parse_memory();
     };
     return base::WorkPool::run(static_cast<std::uint32_t>(files.size()),
                                {.workers = workers, .budget_ns = kParseBudgetNs}, work,

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 namespace tach::analyzer {
 namespace {
@@ -27,7 +28,9 @@ static_assert(sizeof(Head) == kUnit);
 
 struct Memory {
     std::array<Free*, kSizes> free{};  // by units
-    char* at = nullptr;                // of what is left of the latest chunk
+    std::vector<char*> chunks;
+    std::size_t begun = 0;  // chunks
+    char* at = nullptr;     // of what is left of the latest chunk
     std::size_t left = 0;
 };
 Memory g_memory;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): tree-sitter's functions have no context
@@ -46,7 +49,10 @@ void* with_head(void* memory, std::size_t units) {
 void* cut(std::size_t units) {
     const std::size_t size = (units + 1) * kUnit;
     if (g_memory.left < size) {
-        g_memory.at = static_cast<char*>(std::malloc(kChunk));  // NOLINT(cppcoreguidelines-no-malloc)
+        if (g_memory.begun == g_memory.chunks.size()) {
+            g_memory.chunks.push_back(static_cast<char*>(std::malloc(kChunk)));  // NOLINT(cppcoreguidelines-no-malloc)
+        }
+        g_memory.at = g_memory.chunks[g_memory.begun++];
         g_memory.left = kChunk;
     }
     char* const begin = g_memory.at;
@@ -98,6 +104,12 @@ void* resize(void* piece, std::size_t size) {
 
 void use_parse_memory() {
     ts_set_allocator(allocate, allocate_zeros, resize, release);
+}
+
+void reuse_parse_memory() {
+    g_memory.free.fill(nullptr);
+    g_memory.begun = 0;
+    g_memory.left = 0;
 }
 
 }  // namespace tach::analyzer

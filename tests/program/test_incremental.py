@@ -34,13 +34,41 @@ IMPORTS = (
     "from subprocess import Popen",
     "import json",
 )
-CALLS = ("go()", "lib.run()", "threading.Thread()", "socket.socket()", "helpers.make()", "po.start()", "Popen('x')",
-         "test_c.start()", "self.helper()", "one.run()", "make().start()", "print(1)")
-REQUESTS = ("", "one_fixture", "wide", "tmp_path", "mocker", "other_unknown", "one_fixture, wide", "wide, mocker",
-            "many, tmp_path", "own")
-MARKS = ("pytest.mark.slow", "pytest.mark.skip(reason='x')", "pytest.mark.usefixtures('wide')",
-         "pytest.mark.parametrize('p', [1, 2, 'a'])", "pytest.mark.parametrize('p', list(lib.thing()))",
-         "pytest.mark.parametrize('p', iter([1, 2]))", "unknown_decorator")
+CALLS = (
+    "go()",
+    "lib.run()",
+    "threading.Thread()",
+    "socket.socket()",
+    "helpers.make()",
+    "po.start()",
+    "Popen('x')",
+    "test_c.start()",
+    "self.helper()",
+    "one.run()",
+    "make().start()",
+    "print(1)",
+)
+REQUESTS = (
+    "",
+    "one_fixture",
+    "wide",
+    "tmp_path",
+    "mocker",
+    "other_unknown",
+    "one_fixture, wide",
+    "wide, mocker",
+    "many, tmp_path",
+    "own",
+)
+MARKS = (
+    "pytest.mark.slow",
+    "pytest.mark.skip(reason='x')",
+    "pytest.mark.usefixtures('wide')",
+    "pytest.mark.parametrize('p', [1, 2, 'a'])",
+    "pytest.mark.parametrize('p', list(lib.thing()))",
+    "pytest.mark.parametrize('p', iter([1, 2]))",
+    "unknown_decorator",
+)
 BASES = ("", "", "(Base)", "(Other)", "(helpers.Base)", "(unittest.TestCase)", "(one.Base)")
 PARTS = 4
 KEPT = "nothing else was looked at"
@@ -112,7 +140,9 @@ class Author:
 
     def part(self, path: str) -> str:
         is_test, is_conftest = "test_" in path, "conftest" in path
-        kinds: list[Callable[[], str]] = [self.test, self.test, self.test, self.cls] if is_test else [self.helper, self.cls]
+        kinds: list[Callable[[], str]] = (
+            [self.test, self.test, self.test, self.cls] if is_test else [self.helper, self.cls]
+        )
         kinds += [self.fixture] * (3 if is_conftest else 1)
         kinds += [self.statement] if self.random.random() < self.oddity else []
         return self.random.choice(kinds)()
@@ -141,7 +171,10 @@ class Author:
 @pytest.fixture
 def suite(project: Project) -> Project:
     project.write("pytest.ini", "[pytest]\npythonpath = src\n")
-    project.write("src/lib.py", "import threading\ndef run(): threading.Thread().start()\nclass Base:\n    def test_base(self): pass\n")
+    project.write(
+        "src/lib.py",
+        "import threading\ndef run(): threading.Thread().start()\nclass Base:\n    def test_base(self): pass\n",
+    )
     project.write("tests/conftest.py", "import pytest\n@pytest.fixture(scope='session')\ndef wide(mocker): pass\n")
     project.write("tests/test_a.py", "def test_a(wide, tmp_path): pass\ndef test_m(mocker): pass\n")
     project.write("tests/test_b.py", TEST_B)
