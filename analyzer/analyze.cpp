@@ -17,6 +17,7 @@
 #include "analyzer/parse_files.h"
 #include "analyzer/paths.h"
 #include "analyzer/references.h"
+#include "analyzer/renew.h"
 #include "analyzer/rule_settings.h"
 #include "analyzer/settings_archive.h"
 #include "analyzer/tests.h"
@@ -30,6 +31,12 @@ namespace {
 
 // So little is parsed at once by one process in the time that another one takes to start. A guess.
 constexpr std::int64_t kBytesWorthAWorker = 64 << 10;
+
+// More changed files than this, or half of a project to be looked at for them, and all is made anew. A guess.
+constexpr std::size_t kMostRenewed = 16;
+constexpr std::size_t kSmallProject = 64;  // files; there it is not worth a thought
+// Each attempt to do with some of the files finds others that are needed as well.
+constexpr int kMostAttempts = 4;
 
 Signature signature_of(const std::string& path) {
     const base::FileStatus status = base::status_at(AT_FDCWD, path.c_str());
@@ -98,6 +105,7 @@ struct Stage::State {
     struct Known {
         ContentHash hash;
         bool is_stable = false;
+        bool is_parsed = false;  // now
         std::string_view facts;
     };
     std::vector<Known> known;
@@ -119,8 +127,10 @@ struct Stage::State {
         std::string bytes;
     };
     std::unique_ptr<Made> made;
-    std::string output_bytes;  // of the output, if nothing has changed
+    std::string output_bytes;  // of the output as it was found
     std::optional<shm::analysis::Analysis> read;
+    std::unique_ptr<Made> renewed;  // what `read` has of changed files, and what holds its texts
+    Portions portions;              // of the analysis
 
     [[nodiscard]] std::string cache_path() const { return task.output + ".cache"; }
 
@@ -129,8 +139,18 @@ struct Stage::State {
     base::Result<void> parse(const std::vector<std::size_t>& places);
     void keep_known(std::vector<std::size_t>& to_parse);
     [[nodiscard]] bool output_is_right() const;
+    [[nodiscard]] base::Result<std::unique_ptr<Made>> read_rules_again();
+    base::Result<void> fill(Made& into, const std::vector<char>* needed = nullptr) const;
+    void conclude(Made& into) const;
+    [[nodiscard]] Findings findings(const Made& from, const std::vector<std::size_t>& collected) const;
     base::Result<void> make_project();
     base::Result<void> make_analysis();
+    bool read_output();
+    [[nodiscard]] std::vector<Index> changed_files() const;
+    [[nodiscard]] bool may_renew(const std::vector<Index>& changed) const;
+    bool make_needed(const std::vector<Index>& changed);
+    bool renew();
+    base::Result<void> settle_analysis();
 };
 
 base::Result<void> Stage::State::settle() {
@@ -159,7 +179,7 @@ void Stage::State::keep_known(std::vector<std::size_t>& to_parse) {
         const bool is_there = old < earlier.size() && earlier[old].path == file.path;
         if (is_there) {
             const CachedFile& cached = cache.head.files[old];
-            known[i] = {cached.hash, cached.is_stable, cache.facts_of(cached)};
+            known[i] = {.hash = cached.hash, .is_stable = cached.is_stable, .facts = cache.facts_of(cached)};
             if (known[i].facts.empty()) known[i] = {};
             const bool is_same = earlier[old].signature == file.signature &&
                                  is_settled(file.signature, cache.head.walk.taken_ns) && cached.is_stable;
@@ -190,6 +210,7 @@ base::Result<void> Stage::State::parse(const std::vector<std::size_t>& places) {
         ++counts.parsed;
         parsed[file.number] = file.facts;
         one.hash = file.hash;
+        one.is_parsed = true;
         one.facts = parsed[file.number];
     });
 }
@@ -223,53 +244,147 @@ base::Result<void> Stage::State::find_changes() {
     return parse(to_parse);
 }
 
-base::Result<void> Stage::State::make_project() {
-    if (made) return {};
-    auto all = rules ? base::Result<RuleSet>(*std::move(rules)) : parse_rules(rules_file);
+base::Result<std::unique_ptr<Stage::State::Made>> Stage::State::read_rules_again() {
+    auto all = rules ? base::Result<RuleSet>(*std::exchange(rules, std::nullopt)) : parse_rules(rules_file);
     if (!all) return base::fail(all.error());
-    made = std::make_unique<Made>(*std::move(all));
-    Project& project = made->project;
+    return std::make_unique<Made>(*std::move(all));
+}
+
+// All files, or those that are needed.
+base::Result<void> Stage::State::fill(Made& into, const std::vector<char>* needed) const {
+    Project& project = into.project;
     project.settings = settings;
     project.files.resize(walk.files.size());
+    into.hashes.resize(walk.files.size());
     for (std::size_t i = 0; i < walk.files.size(); ++i) {
         const WalkedFile& from = walk.files[i];
         SourceFile& file = project.files[i];
+        const bool is_new = file.path.empty();
         file.path = from.path;
         file.is_test = from.is_test;
         file.is_conftest = from.is_conftest;
         file.is_text = from.is_text;
-        made->hashes.push_back(known[i].hash);
+        into.hashes[i] = known[i].hash;
+        const bool was_left_out = std::exchange(file.is_left_out, needed != nullptr && (*needed)[i] == 0);
+        if (file.is_left_out || (!is_new && !was_left_out)) continue;
         if (!read_bytes(known[i].facts, file.facts)) {
             return base::fail(base::Error{EPROTO, fmt::format("{}: facts that cannot be read", from.path)});
         }
     }
-    made->modules.emplace(project);
-    made->references.emplace(project, *made->modules);
-    made->graph.emplace(project, *made->modules, *made->references);
+    into.modules.emplace(project);
+    into.references.emplace(project, *into.modules);
+    into.graph.emplace(project, *into.modules, *into.references);
+    return {};
+}
+
+void Stage::State::conclude(Made& into) const {
+    into.toxicity.emplace(into.project, *into.graph, *into.references, into.rules);
+    const ModuleLookup lookup{[&into](Index from, Text name) { return into.modules->find_from(from, name); }};
+    TestOptions options;
+    options.pytest = static_cast<PytestVersion>(task.pytest);
+    into.tests.emplace(find_tests(into.project, lookup, options));
+}
+
+Findings Stage::State::findings(const Made& from, const std::vector<std::size_t>& collected) const {
+    return {.project = from.project,
+            .walk_problems = walk.problems,
+            .hashes = from.hashes,
+            .collected = collected,
+            .modules = *from.modules,
+            .graph = *from.graph,
+            .rules = from.rules,
+            .toxicity = *from.toxicity,
+            .tests = *from.tests};
+}
+
+base::Result<void> Stage::State::make_project() {
+    if (made) return {};
+    auto begun = read_rules_again();
+    if (!begun) return base::fail(begun.error());
+    if (auto done = fill(**begun); !done) return done;
+    made = *std::move(begun);
     return {};
 }
 
 base::Result<void> Stage::State::make_analysis() {
     if (auto done = make_project(); !done) return done;
     if (made->analysis) return {};
-    made->toxicity.emplace(made->project, *made->graph, *made->references, made->rules);
-    const ModuleLookup lookup{[this](Index from, Text name) { return made->modules->find_from(from, name); }};
-    TestOptions options;
-    options.pytest = static_cast<PytestVersion>(task.pytest);
-    made->tests.emplace(find_tests(made->project, lookup, options));
+    conclude(*made);
     const std::vector<std::size_t> collected = collection_order(settings, walk.files);
-    made->analysis = write_down({.project = made->project,
-                                 .walk_problems = walk.problems,
-                                 .hashes = made->hashes,
-                                 .collected = collected,
-                                 .modules = *made->modules,
-                                 .graph = *made->graph,
-                                 .rules = made->rules,
-                                 .toxicity = *made->toxicity,
-                                 .tests = *made->tests},
-                                made->arena);
+    const Findings all = findings(*made, collected);
+    made->analysis = write_down(all, made->arena);
+    portions = portions_of(all, *made->analysis);
     made->bytes = shm::analysis::encode(*made->analysis);
     return {};
+}
+
+// --- what has changed alone -----------------------------------------------------------------------------------------
+
+bool Stage::State::read_output() {
+    if (read) return true;
+    output_bytes = read_file(task.output);
+    auto decoded = shm::analysis::decode(output_bytes);
+    if (decoded) read = *std::move(decoded);
+    return read.has_value();
+}
+
+std::vector<Index> Stage::State::changed_files() const {
+    std::vector<Index> changed;
+    for (std::size_t i = 0; i < known.size(); ++i) {
+        if (known[i].is_parsed) changed.push_back(static_cast<Index>(i));
+    }
+    return changed;
+}
+
+bool Stage::State::may_renew(const std::vector<Index>& changed) const {
+    const auto is_same = [](const WalkProblem& one, const WalkProblem& other) {
+        return one.severity == other.severity && one.path == other.path && one.message == other.message;
+    };
+    const std::vector<WalkProblem>& earlier = cache.head.walk.problems;
+    const Portions& kept = cache.head.portions;
+    return output_is_right() && changed.size() <= kMostRenewed && kept.files.size() == walk.files.size() &&
+           std::equal(walk.problems.begin(), walk.problems.end(), earlier.begin(), earlier.end(), is_same) &&
+           std::all_of(changed.begin(), changed.end(),
+                       [&](Index file) { return kept.files[static_cast<std::size_t>(file)].is_alone; });
+}
+
+// Findings about the changed files, of as few of the others as will do.
+bool Stage::State::make_needed(const std::vector<Index>& changed) {
+    auto begun = read_rules_again();
+    if (!begun) return false;
+    renewed = *std::move(begun);
+    renewed->project.files.resize(walk.files.size());
+    std::vector<char> needed = needed_for(changed, walk.files, *read);
+    for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+        const auto count = static_cast<std::size_t>(std::count(needed.begin(), needed.end(), 1));
+        if (count > kSmallProject && count > needed.size() / 2) return false;
+        if (!fill(*renewed, &needed)) return false;
+        if (add_needed(needed, *renewed->modules, *read)) continue;
+        conclude(*renewed);
+        if (!add_needed(needed, *renewed->modules, *read)) return true;
+    }
+    return false;
+}
+
+// Whether the analysis is that of the last time with another portion for what has changed. See renew.h.
+bool Stage::State::renew() {
+    const std::vector<Index> changed = changed_files();
+    if (!may_renew(changed) || !read_output()) return false;
+    portions = cache.head.portions;
+    counts.kept = read->modules.size() == walk.files.size() && make_needed(changed) &&
+                  analyzer::renew(*read, portions, changed, findings(*renewed, {}), renewed->arena);
+    if (counts.kept) {
+        renewed->bytes = shm::analysis::encode(*read);
+    } else {
+        read.reset();
+        renewed.reset();
+    }
+    return counts.kept;
+}
+
+base::Result<void> Stage::State::settle_analysis() {
+    if (renew()) return {};
+    return make_analysis();
 }
 
 // --- the stage ------------------------------------------------------------------------------------------------------
@@ -313,11 +428,7 @@ Stage::Inputs Stage::inputs() const {
 
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {
     State& state = *state_;
-    if (state.unchanged && !state.read) {
-        state.output_bytes = read_file(state.task.output);
-        auto decoded = shm::analysis::decode(state.output_bytes);
-        if (decoded) state.read = *std::move(decoded);
-    }
+    if (state.unchanged) state.read_output();
     if (state.read) return &*state.read;
     if (auto done = state.make_analysis(); !done) return base::fail(done.error());
     return &*state.made->analysis;
@@ -328,17 +439,20 @@ base::Result<void> Stage::write() {
     if (state.unchanged) return {};
     const bool right = state.counts.parsed == 0 && state.output_is_right();
     if (!right) {
-        if (auto done = state.make_analysis(); !done) return done;
+        if (auto done = state.settle_analysis(); !done) return done;
+        const bool is_kept = state.counts.kept;
+        const std::string& bytes = is_kept ? state.renewed->bytes : state.made->bytes;
         // Who waits for the file by its time has nothing to do if its contents are as they were.
-        if (read_file(state.task.output) != state.made->bytes) {
-            if (auto done = replace_file(state.task.output, {state.made->bytes}); !done) return done;
+        if ((is_kept ? state.output_bytes : read_file(state.task.output)) != bytes) {
+            if (auto done = replace_file(state.task.output, {bytes}); !done) return done;
         }
     }
     CacheHead head{.program = state.program,
                    .inputs = state.inputs,
                    .output = signature_of(state.task.output),
                    .walk = state.walk,
-                   .files = {}};
+                   .files = {},
+                   .portions = right ? state.cache.head.portions : state.portions};
     std::string facts;
     std::size_t size = 0;
     for (const State::Known& known : state.known) size += known.facts.size();

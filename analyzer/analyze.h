@@ -32,6 +32,7 @@ struct Counts {
     std::size_t files = 0;
     std::size_t parsed = 0;
     std::size_t same = 0;  // read because their signature had changed, or to be sure, and found to be as before
+    bool kept = false;     // what is said of files that were not parsed was not made anew
 };
 
 class Stage {

@@ -25,8 +25,19 @@ void parts(Archive& archive, CachedFile& file) {
 }
 
 template <class Archive>
+void parts(Archive& archive, Portion& portion) {
+    archive(portion.is_alone, portion.first_fixture, portion.fixture_count, portion.told);
+}
+
+template <class Archive>
+void parts(Archive& archive, Portions& portions) {
+    archive(portions.shared_fixtures, portions.found_fixtures, portions.named_fixtures, portions.first_told,
+            portions.files);
+}
+
+template <class Archive>
 void parts(Archive& archive, CacheHead& head) {
-    archive(head.program, head.inputs, head.output, head.walk, head.files);
+    archive(head.program, head.inputs, head.output, head.walk, head.files, head.portions);
 }
 
 namespace {

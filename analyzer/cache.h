@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "analyzer/renew.h"
 #include "analyzer/source_text.h"
 #include "analyzer/walk.h"
 #include "base/result.h"
@@ -33,6 +34,7 @@ struct CacheHead {
     Signature output;     // as it was left
     Walk walk;
     std::vector<CachedFile> files;  // of walk.files
+    Portions portions;              // of the output
 };
 
 class Cache {

@@ -60,6 +60,17 @@ std::string canonical(const Import& import) {
     return name;
 }
 
+// By counting. What has the same key stays in its order.
+template <class Element, class Key>
+std::vector<Element> sorted_by(const std::vector<Element>& elements, std::size_t keys, const Key& key_of) {
+    std::vector<std::size_t> next(keys + 1, 0);
+    for (const Element& element : elements) ++next[static_cast<std::size_t>(key_of(element)) + 1];
+    for (std::size_t at = 1; at <= keys; ++at) next[at] += next[at - 1];
+    std::vector<Element> sorted(elements.size());
+    for (const Element& element : elements) sorted[next[static_cast<std::size_t>(key_of(element))]++] = element;
+    return sorted;
+}
+
 }  // namespace
 
 CallGraph::CallGraph(const Project& project, const ImportGraph& graph, References& references, const RuleSet& rules)
@@ -124,11 +135,12 @@ void CallGraph::look_strictly(Index file) {
 }
 
 void CallGraph::look_at_everything() {
+    for (std::size_t at = 0; at < project_.files.size(); ++at) add_hooks(static_cast<Index>(at));
     for (std::size_t at = 0; at < project_.files.size(); ++at) {
         const auto file = static_cast<Index>(at);
         const SourceFile& source = project_.files[at];
+        if (source.is_left_out) continue;
         visit(node({file, -1}));
-        add_hooks(file);
         if (source.is_test || graph_.is_plugin(file)) {
             for (std::size_t function = 0; function < source.facts.functions.size(); ++function) {
                 visit(node({file, static_cast<Index>(function)}));
@@ -139,6 +151,14 @@ void CallGraph::look_at_everything() {
     for (const Wide& wide : wide_) visit(node(wide.place));
     drain();
     for (std::size_t at = 0; at < project_.files.size(); ++at) match_as_written(static_cast<Index>(at));
+    sort_by_node();
+}
+
+// Of several ways that are the shortest the first counts. Which one that is must not depend on who has come to a
+// function before: then a change of one file would show in others that have nothing to do with it.
+void CallGraph::sort_by_node() {
+    links_ = sorted_by(links_, visited_.size(), [](const Link& link) { return link.from; });
+    matches_ = sorted_by(matches_, visited_.size(), [](const Match& match) { return match.node; });
 }
 
 // A plugin's hooks run in the process that all tests come from, as its own code does.

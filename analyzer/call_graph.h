@@ -91,6 +91,7 @@ class CallGraph {
     };
 
     void look_at_everything();
+    void sort_by_node();
     void look_strictly(Index file);
     void find_wide(Index file);
     void add_hooks(Index file);

@@ -186,12 +186,15 @@ class Fixtures::Walk {
 
     void tell_unknown(Text name) {
         const bool is_missing = all_.options_.plugins_are_known;
+        // Told by close_fixtures(), whichever test comes to it first.
+        if (!stack_.empty() && fixture(stack_.back()).file >= 0 && !request_.asker.empty()) return;
         if (stack_.empty() && !all_.told_names_.insert(name).second && !is_missing) return;
         // A name has no index: its place in the facts tells one from another.
         const auto mark = static_cast<Index>(std::hash<Text>{}(name)&0x7FFFFFFFU);
         tell(is_missing ? Severity::kError : Severity::kNote, stack_.empty() ? -1 : stack_.back(), mark,
              {"fixture '", name, is_missing ? "' does not exist: " : "' is not in the project, a plugin may have it: ",
-              request_.asker, request_.asker.empty() ? "" : " -> ", chain_text(0), name});
+              request_.asker, request_.asker.empty() ? "" : " -> ", chain_text(0), name},
+             stack_.empty() ? name : Text());
     }
 
     Text chain_text(std::size_t first) {
@@ -200,12 +203,13 @@ class Fixtures::Walk {
         return all_.arena_.keep(text);
     }
 
-    void tell(Severity severity, Index asking, Index asked, std::initializer_list<std::string_view> message) {
+    void tell(Severity severity, Index asking, Index asked, std::initializer_list<std::string_view> message,
+              Text about = {}) {
         const auto key =
             static_cast<std::uint64_t>(static_cast<std::uint32_t>(asking)) << 32U | static_cast<std::uint32_t>(asked);
         const bool is_of_a_fixture = asking >= 0 && fixture(asking).file >= 0;
         if (is_of_a_fixture && !all_.told_.insert(key).second) return;
-        FileDiagnostic made{request_.file, {severity, request_.at, all_.arena_.join(message)}};
+        FileDiagnostic made{request_.file, {severity, request_.at, all_.arena_.join(message)}, about};
         if (is_of_a_fixture) {
             const FixtureInfo& info = fixture(asking);
             made.file = info.file;

@@ -59,6 +59,7 @@ ImportGraph::ImportGraph(const Project& project, const Modules& modules, Referen
         const auto file = static_cast<Index>(at);
         first_.push_back(edges_.size());
         outside_.push_back(boundary_.size());
+        if (project.files[at].is_left_out) continue;
         add_implicit(file);
         for (const Import& import : project.files[at].facts.imports) add_import(file, import);
     }

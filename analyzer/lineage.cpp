@@ -167,7 +167,11 @@ const Lineage& Lineages::of(ClassRef ref) {
     if (known_.size() <= file) known_.resize(file + 1);
     if (known_[file].empty()) known_[file].assign(names_.facts(ref.file).classes.size(), -1);
     Index& known = known_[file][static_cast<std::size_t>(ref.index)];
-    if (known >= 0) return lineages_[static_cast<std::size_t>(known)];
+    if (known >= 0) {
+        const Lineage& made = lineages_[static_cast<std::size_t>(known)];
+        has_circles_ |= made.order.empty();  // not yet: it is asked for by what it is made of
+        return made;
+    }
     known = static_cast<Index>(lineages_.size());
     Lineage& lineage = lineages_.emplace_back();
     // What a class that inherits from itself sees of itself; replaced below.

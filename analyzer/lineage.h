@@ -43,6 +43,9 @@ class Lineages {
 
     // Stays valid as long as this does.
     [[nodiscard]] const Lineage& of(ClassRef ref);
+    // Whether a class that was asked for inherits from itself. Of such classes each has what the one has that was asked
+    // for first.
+    [[nodiscard]] bool has_circles() const { return has_circles_; }
 
   private:
     void compute(ClassRef ref, Lineage& lineage);
@@ -54,6 +57,7 @@ class Lineages {
     ProjectNames& names_;
     std::vector<std::vector<Index>> known_;  // by file and class: into lineages_
     std::deque<Lineage> lineages_;
+    bool has_circles_ = false;
 };
 
 // Is the dotted name, or the builtin, a type that cannot be a unittest.TestCase?

@@ -143,8 +143,8 @@ void say_what_was_done(const Stage& stage, const std::string& output) {
     if (stage.is_unchanged()) {
         fmt::print(stderr, "tach-analyzer: {} files, none has changed: {} stays as it is\n", counts.files, output);
     } else {
-        fmt::print(stderr, "tach-analyzer: {} files, {} parsed, {} read and found to be the same\n", counts.files,
-                   counts.parsed, counts.same);
+        fmt::print(stderr, "tach-analyzer: {} files, {} parsed, {} read and found to be the same{}\n", counts.files,
+                   counts.parsed, counts.same, counts.kept ? "; nothing else was looked at" : "");
     }
 }
 

@@ -62,6 +62,7 @@ Modules::Modules(const Project& project) : project_(project) {
     stems_.reserve(count);
     by_name_.reserve(count * 2);
     names_.resize(count);
+    found_.resize(count);
     for (std::size_t at = 0; at < count; ++at) {
         const SourceFile& file = project.files[at];
         files_.add(file.path, static_cast<Index>(at));
@@ -182,8 +183,8 @@ Index Modules::init_of(Text directory) const {
 Index Modules::package(Index file) const {
     const Text path = project_.files[file].path;
     const Text directory = parent_directory(path);
-    if (!is_init(path)) return init_of(directory);
-    return directory.empty() ? -1 : init_of(parent_of(directory));
+    if (!is_init(path)) return noted(init_of(directory));
+    return directory.empty() ? -1 : noted(init_of(parent_of(directory)));
 }
 
 Index Modules::file_at(Text path) const {
@@ -208,6 +209,7 @@ std::vector<Index> Modules::candidates(Text dotted, Index importer) const {
     nearest.erase(std::unique(nearest.begin(), nearest.end()), nearest.end());
     // Of a package and a module at the same place, Python takes the package.
     std::erase_if(nearest, [&](Index file) { return module_at(stem_of(project_.files[file].path)) != file; });
+    for (const Index file : nearest) noted(file);
     return nearest;
 }
 
@@ -242,11 +244,11 @@ Modules::Prefix Modules::find_prefix(Index file, Text canonical) const {
     std::replace(path.begin() + static_cast<std::ptrdiff_t>(base), path.end(), '.', '/');
     while (path.size() > base) {
         const Text stem(path);
-        if (const Index found = module_at(stem); found >= 0) return {found, dots + stem.size() - base};
+        if (const Index found = noted(module_at(stem)); found >= 0) return {found, dots + stem.size() - base};
         const std::size_t slash = path.rfind('/');
         path.resize(slash == std::string::npos || slash < base ? base : slash);
     }
-    const Index package = init_of(directory);
+    const Index package = noted(init_of(directory));
     return package >= 0 ? Prefix{package, dots} : Prefix{};
 }
 

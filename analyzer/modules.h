@@ -63,6 +63,11 @@ class Modules {
 
     [[nodiscard]] Index file_at(Text path) const;
 
+    // Whether a name, or a package, has led to the file since this was made. Whatever depends on what another file says
+    // has come there by a name: if none leads to a file, nothing but what is said of itself can depend on it. That does
+    // not go for conftest.py files.
+    [[nodiscard]] bool was_found(Index file) const { return found_[file] != 0; }
+
   private:
     struct Name {
         Index file;
@@ -76,6 +81,10 @@ class Modules {
     void add_names(Index file);
     [[nodiscard]] Text chosen_name(Index file, Text dotted);
     [[nodiscard]] Text importlib_name(Text path);
+    Index noted(Index file) const {
+        if (file >= 0) found_[file] = 1;
+        return file;
+    }
 
     const Project& project_;
     Arena arena_;
@@ -86,6 +95,7 @@ class Modules {
     std::vector<Name> places_;
     std::vector<Text> names_;  // of each file
     Text root_package_;        // the root's own name, if it has an __init__.py
+    mutable std::vector<char> found_;
 };
 
 }  // namespace tach::analyzer

@@ -4,9 +4,11 @@
 
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "analyzer/extract.h"
 #include "analyzer/facts_archive.h"
+#include "analyzer/parse_memory.h"
 #include "base/work_pool.h"
 #include "shm/archive.h"
 
@@ -98,10 +100,14 @@ void take_outcome(const base::WorkOutcome& outcome, const TakeParsed& take) {
 }  // namespace
 
 base::Result<void> parse_files(const std::vector<FileToParse>& files, std::size_t workers, const TakeParsed& take) {
-    std::optional<Parser> parser;  // of each worker
+    bool is_ready = false;  // each worker
     const auto work = [&](std::uint32_t number, std::string& bytes) {
-        if (!parser) parser.emplace();
-        parse_one(files[number], *parser, bytes);
+        if (!std::exchange(is_ready, true)) use_parse_memory();
+        {
+            Parser parser;
+            parse_one(files[number], parser, bytes);
+        }
+        reuse_parse_memory();
     };
     return base::WorkPool::run(static_cast<std::uint32_t>(files.size()),
                                {.workers = workers, .budget_ns = kParseBudgetNs}, work,

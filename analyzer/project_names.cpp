@@ -105,11 +105,15 @@ Index ProjectNames::find(Index file, Index parent, Text name) {
 
 Index ProjectNames::module(Index from_file, Text dotted) {
     if (dotted.starts_with('.')) return modules_.find(from_file, dotted);
-    const auto known = absolute_.find(dotted);
-    if (known != absolute_.end()) return known->second;
+    const Text path = from_file >= 0 ? Text(project_.files[static_cast<std::size_t>(from_file)].path) : Text();
+    const Text directory = path.substr(0, path.rfind('/') + 1);
+    if (of_directory_ == nullptr || directory != directory_) of_directory_ = &absolute_[directory];
+    directory_ = directory;
+    const auto known = of_directory_->find(dotted);
+    if (known != of_directory_->end()) return known->second;
     const Index found = modules_.find(from_file, dotted);
     // `dotted` may be a view into scratch_: only what the facts hold is kept.
-    if (dotted.data() != scratch_.data()) absolute_.emplace(dotted, found);
+    if (dotted.data() != scratch_.data()) of_directory_->emplace(dotted, found);
     return found;
 }
 

@@ -99,7 +99,10 @@ class ProjectNames {
     const Project& project_;
     ModuleLookup modules_;
     std::vector<Space> spaces_;
-    std::unordered_map<Text, Index> absolute_;
+    // Of several files with a name the nearest counts, so that an answer is good for one directory.
+    std::unordered_map<Text, std::unordered_map<Text, Index>> absolute_;
+    std::unordered_map<Text, Index>* of_directory_ = nullptr;  // of the last who asked
+    Text directory_;
     std::string scratch_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -167,7 +168,9 @@ class Discovery {
     Fixtures fixtures_;
     Hooks hooks_;
     Tests found_;
+    Index collected_ = -1;  // the file that is looked at, with what goes into its FileTests
     bool order_known_ = true;
+    bool depends_on_order_ = false;
     std::unordered_map<const Parameters*, IdList> ids_;
     std::unordered_set<const Parameters*> spent_;  // of which the first test has had all values
     std::vector<Visible> visible_;
@@ -181,9 +184,11 @@ Tests Discovery::run() {
         if (file.is_test) most += file.facts.functions.size();
     }
     found_.tests.reserve(most);
+    found_.shared_fixtures = static_cast<std::uint32_t>(fixtures_.fixtures.size());
     collect_directories();
     for (std::size_t i = 0; i != project_.files.size(); ++i) collect_file(static_cast<Index>(i));
     fixtures_.close_fixtures();
+    found_.has_circles = lineages_.has_circles();
     found_.fixtures = std::move(fixtures_.fixtures);
     found_.closures = std::move(fixtures_.closures);
     found_.diagnostics = std::move(fixtures_.diagnostics);
@@ -208,11 +213,15 @@ void Discovery::collect_directories() {
 void Discovery::collect_file(Index index) {
     const SourceFile& file = project_.files[static_cast<std::size_t>(index)];
     const bool has_doctests = project_.settings.doctest_modules && file.facts.has_doctests;
-    if (!file.is_test && !file.is_text && !has_doctests) return;
+    if ((!file.is_test && !file.is_text && !has_doctests) || file.is_left_out) return;
     FileTests entry;
     entry.file = index;
     entry.first = static_cast<std::uint32_t>(found_.tests.size());
+    entry.first_fixture = static_cast<std::uint32_t>(fixtures_.fixtures.size());
+    entry.first_told = static_cast<std::uint32_t>(fixtures_.diagnostics.size());
     order_known_ = true;
+    collected_ = index;
+    depends_on_order_ = false;
     if (file.is_text) {
         collect_text(file);
     } else {
@@ -228,7 +237,12 @@ void Discovery::collect_file(Index index) {
         if (file.is_test) collect_module(index);
     }
     entry.count = static_cast<std::uint32_t>(found_.tests.size()) - entry.first;
+    entry.fixture_count = static_cast<std::uint32_t>(fixtures_.fixtures.size()) - entry.first_fixture;
     entry.order_known = order_known_;
+    const auto told = std::span(fixtures_.diagnostics).subspan(entry.first_told);
+    entry.told_count = static_cast<std::uint32_t>(told.size());
+    const auto is_of_another = [&](const FileDiagnostic& one) { return one.file != index; };
+    entry.depends_on_order = depends_on_order_ || std::any_of(told.begin(), told.end(), is_of_another);
     found_.files.push_back(entry);
 }
 
@@ -582,6 +596,7 @@ bool Discovery::sources_of(const Closure& closure, const Marks& marks, std::vect
     for (const MarkUse& use : marks.parametrize) {
         const Parameters& parameters = facts(use.file).parameters[static_cast<std::size_t>(use.mark->parameters)];
         if (!parameters.known) return false;
+        if (parameters.is_spent && use.file != collected_) depends_on_order_ = true;
         if (parameters.is_spent && !spent_.insert(&parameters).second) return false;
         for (const Text name : parameters.names) {
             // Twice the same name is an error of pytest, and so is one that the function does not ask for.

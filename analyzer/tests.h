@@ -63,7 +63,14 @@ struct FileTests {
     Index file = -1;
     std::uint32_t first = 0;  // into Tests::tests
     std::uint32_t count = 0;
+    std::uint32_t first_fixture = 0;  // into Tests::fixtures: those that nobody but its own tests can see
+    std::uint32_t fixture_count = 0;
+    std::uint32_t first_told = 0;  // into Tests::diagnostics: what was told when it was looked at
+    std::uint32_t told_count = 0;
     bool order_known = true;
+    // What is found in it, or told of others because of it, depends on which files are looked at before it, by more
+    // than FileDiagnostic::about.
+    bool depends_on_order = false;
 };
 
 struct Tests {
@@ -72,8 +79,10 @@ struct Tests {
     std::vector<ClassNode> classes;
     std::vector<MarkUse> marks;
     std::vector<FixtureInfo> fixtures;
+    std::uint32_t shared_fixtures = 0;  // so many of these, the first, are of nobody's own
     std::vector<Closure> closures;
     std::vector<FileDiagnostic> diagnostics;
+    bool has_circles = false;      // of inheritance: then everything depends on that order
     std::unique_ptr<Arena> arena;  // holds ids and messages; names are views into the facts
 };
 

@@ -23,7 +23,7 @@ void walk_tree(Node root, const Visit& visit) {
     std::vector<bool> is_last;  // of each ancestor
     while (true) {
         const Node node = cursor.node();
-        const Step step = node.is_named() ? visit(node) : Step::kInto;
+        const Step step = node.is_named() ? visit(node) : Step::kOver;  // a word or a sign: there is nothing below it
         if (step != Step::kOver && cursor.to_first_child()) {
             is_last.push_back(step == Step::kIntoLast);
             continue;

@@ -2,15 +2,24 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
+#include "analyzer/numbering.h"
 #include "analyzer/paths.h"
 
 namespace tach::analyzer {
 namespace {
 
 namespace analysis = shm::analysis;
+
+analysis::Diagnostic written(Index file, const Diagnostic& diagnostic, Arena& arena) {
+    return {.severity = static_cast<analysis::Severity>(diagnostic.severity),
+            .at = {file, diagnostic.at.line, diagnostic.at.column},
+            .file = {},
+            .message = arena.keep(diagnostic.message)};
+}
 
 class Writer {
   public:
@@ -22,8 +31,12 @@ class Writer {
         for (const DynamicText& text : kDynamicTexts) into_.dynamic_texts.push_back(text.text);
         write_modules();
         write_fixtures();
+        const std::size_t named = into_.fixtures.size();
         write_closures();
         write_tests();
+        into_.fixture_lists = std::move(fixture_lists_.elements);
+        into_.mark_lists = std::move(mark_lists_.elements);
+        number_by_use(into_, named);
         write_diagnostics();
         return std::move(into_);
     }
@@ -35,6 +48,8 @@ class Writer {
     void write_imports(Index file, analysis::Module& module) const;
     void write_fixtures();
     void write_closures();
+    [[nodiscard]] std::vector<Index> needs_of(Index closure);
+    [[nodiscard]] Index list_of(Index closure);
     void write_tests();
     void write_test(const Test& test, Index file);
     void write_diagnostics();
@@ -61,7 +76,9 @@ class Writer {
     Arena& arena_;
     analysis::Analysis into_;
     std::unordered_map<Text, Index> unknown_;
-    std::unordered_map<std::string, Index> mark_lists_;
+    std::vector<Index> lists_;  // of closures: into into_.fixture_lists; -1: not asked for yet
+    Numbered<std::vector<Index>> fixture_lists_;
+    Numbered<std::vector<analysis::Mark>> mark_lists_;
 };
 
 analysis::Reason Writer::reason_of(const Finding& finding) {
@@ -165,34 +182,40 @@ void Writer::write_fixtures() {
     }
 }
 
-void Writer::write_closures() {
-    into_.fixture_lists.resize(from_.tests.closures.size());
-    for (std::size_t i = 0; i < from_.tests.closures.size(); ++i) {
-        for (const Need& need : from_.tests.closures[i].needs) {
-            if (need.kind == NeedKind::kParameter) continue;
-            into_.fixture_lists[i].push_back(need.fixture >= 0 ? need.fixture : unknown_fixture(need.name));
-        }
+std::vector<Index> Writer::needs_of(Index closure) {
+    std::vector<Index> needs;
+    for (const Need& need : from_.tests.closures[static_cast<std::size_t>(closure)].needs) {
+        if (need.kind == NeedKind::kParameter) continue;
+        needs.push_back(need.fixture >= 0 ? need.fixture : unknown_fixture(need.name));
     }
+    return needs;
+}
+
+void Writer::write_closures() {
+    lists_.assign(from_.tests.closures.size(), -1);
     for (std::size_t i = 0; i < from_.tests.fixtures.size(); ++i) {
         const Index closure = from_.tests.fixtures[i].closure;
-        if (closure >= 0) into_.fixtures[i].needs = into_.fixture_lists[static_cast<std::size_t>(closure)];
+        if (closure >= 0) into_.fixtures[i].needs = needs_of(closure);
     }
+}
+
+// Several closures may have the same fixtures.
+Index Writer::list_of(Index closure) {
+    if (closure < 0) return -1;
+    Index& list = lists_[static_cast<std::size_t>(closure)];
+    if (list < 0) list = fixture_lists_.number_of(needs_of(closure));
+    return list;
 }
 
 // Most tests have the marks of their neighbours.
 Index Writer::marks_of(const Test& test) {
     if (test.mark_count == 0) return -1;
-    std::string key;
     std::vector<analysis::Mark> marks;
     for (std::uint32_t i = 0; i < test.mark_count; ++i) {
         const Mark& mark = *from_.tests.marks[test.first_mark + i].mark;
         marks.push_back({mark.name, mark.arguments});
-        key.append(reinterpret_cast<const char*>(&from_.tests.marks[test.first_mark + i].mark),
-                   sizeof(void*));  // NOLINT
     }
-    const auto [at, is_new] = mark_lists_.try_emplace(key, static_cast<Index>(into_.mark_lists.size()));
-    if (is_new) into_.mark_lists.push_back(std::move(marks));
-    return at->second;
+    return mark_lists_.number_of(std::move(marks));
 }
 
 void Writer::write_test(const Test& test, Index file) {
@@ -200,7 +223,7 @@ void Writer::write_test(const Test& test, Index file) {
                            .at = {.module = test.definition, .line = test.line, .column = 0},
                            .module = file,
                            .dynamic = static_cast<std::uint32_t>(test.reasons),
-                           .fixtures = test.closure,
+                           .fixtures = list_of(test.closure),
                            .marks = marks_of(test)});
 }
 
@@ -220,10 +243,7 @@ void Writer::write_tests() {
 }
 
 void Writer::add_diagnostic(Index file, const Diagnostic& diagnostic) {
-    into_.diagnostics.push_back({.severity = static_cast<analysis::Severity>(diagnostic.severity),
-                                 .at = place_of(file, diagnostic.at),
-                                 .file = {},
-                                 .message = arena_.keep(diagnostic.message)});
+    into_.diagnostics.push_back(written(file, diagnostic, arena_));
 }
 
 void Writer::write_diagnostics() {
@@ -247,10 +267,21 @@ void Writer::write_diagnostics() {
         }
     }
     for (const FileDiagnostic& one : from_.graph.diagnostics()) add_diagnostic(one.file, one.diagnostic);
-    for (const FileDiagnostic& one : from_.tests.diagnostics) add_diagnostic(one.file, one.diagnostic);
+    for (analysis::Diagnostic& one : told(from_.tests.diagnostics, arena_)) into_.diagnostics.push_back(one);
 }
 
 }  // namespace
+
+std::vector<analysis::Diagnostic> told(std::span<const FileDiagnostic> diagnostics, Arena& arena) {
+    std::vector<analysis::Diagnostic> made;
+    made.reserve(diagnostics.size());
+    for (const auto& [file, diagnostic, about] : diagnostics) made.push_back(written(file, diagnostic, arena));
+    const auto key = [](const analysis::Diagnostic& one) {
+        return std::tie(one.at.module, one.at.line, one.at.column, one.severity, one.message);
+    };
+    std::sort(made.begin(), made.end(), [&](const auto& one, const auto& other) { return key(one) < key(other); });
+    return made;
+}
 
 shm::analysis::Analysis write_down(const Findings& findings, Arena& arena) {
     return Writer(findings, arena).write();

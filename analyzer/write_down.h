@@ -2,6 +2,9 @@
 
 // From a project and all that was found out about it to the analysis that is written down.
 
+#include <span>
+#include <vector>
+
 #include "analyzer/arena.h"
 #include "analyzer/import_graph.h"
 #include "analyzer/modules.h"
@@ -26,6 +29,9 @@ struct Findings {
     const Toxicity& toxicity;
     const Tests& tests;
 };
+
+// Of discovery: by file and place, whichever test has come first to what is wrong.
+[[nodiscard]] std::vector<shm::analysis::Diagnostic> told(std::span<const FileDiagnostic> diagnostics, Arena& arena);
 
 // Views into all of these and into the arena.
 [[nodiscard]] shm::analysis::Analysis write_down(const Findings& findings, Arena& arena);

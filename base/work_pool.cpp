@@ -178,11 +178,9 @@ class Run {
 
     void receive(std::size_t place) {
         Worker& worker = workers_[place];
-        const std::size_t before = worker.buffer.size();
-        worker.buffer.resize(before + kReadBytes);
-        const ssize_t got = ::read(worker.pipe.get(), worker.buffer.data() + before, kReadBytes);
-        worker.buffer.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
+        const ssize_t got = ::read(worker.pipe.get(), read_.get(), kReadBytes);
         if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+        if (got > 0) worker.buffer.append(read_.get(), static_cast<std::size_t>(got));
         take_frames(worker);
         if (got <= 0) bury(place);
     }
@@ -237,6 +235,8 @@ class Run {
     std::vector<bool> taken_;
     std::uint32_t left_ = count_;
     std::vector<Worker> workers_;
+    // Not cleared before each read: most reads bring far less than there is room for.
+    std::unique_ptr<char[]> read_{new char[kReadBytes]};  // NOLINT(cppcoreguidelines-avoid-c-arrays)
 };
 
 }  // namespace

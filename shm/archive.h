@@ -12,6 +12,7 @@
 // The reader trusts nothing: once something does not fit it has failed, and gives zeros and empty texts from then on.
 // Its texts are views into the bytes it reads.
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -34,11 +35,12 @@ class ArchiveWriter {
 
   private:
     void write_number(std::uint64_t number) {
-        while (number >= 0x80) {
-            bytes_->push_back(static_cast<char>(number | 0x80));
-            number >>= 7;
-        }
-        bytes_->push_back(static_cast<char>(number));
+        if (number < 0x80) return bytes_->push_back(static_cast<char>(number));  // most are
+        std::array<char, 10> digits;
+        std::size_t count = 0;
+        for (; number >= 0x80; number >>= 7) digits[count++] = static_cast<char>(number | 0x80);
+        digits[count++] = static_cast<char>(number);
+        bytes_->append(digits.data(), count);
     }
 
     void write(std::string_view text) {

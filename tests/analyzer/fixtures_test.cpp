@@ -150,14 +150,14 @@ TEST_CASE("an unknown name is a note, and an error only if all plugins are known
     source.def("test_y", {"told"});
     Found found = find_in({source});
     CHECK(messages(found.tests) ==
-          Strings{"fixture 'nobody' is not in the project, a plugin may have it: test_x -> a -> nobody",
-                  "fixture 'told' is not in the project, a plugin may have it: test_y -> told"});
+          Strings{"fixture 'told' is not in the project, a plugin may have it: test_y -> told",
+                  "fixture 'nobody' is not in the project, a plugin may have it: a -> nobody"});
     CHECK(found.tests.diagnostics[0].diagnostic.severity == Severity::kNote);
     CHECK(known(found.tests).empty());
     CHECK(find(found.tests, "test_it.py::test_x")->reasons == Dynamic::kFixture);
 
     found = find_in({source}, {902, true, {"told"}});
-    CHECK(messages(found.tests) == Strings{"fixture 'nobody' does not exist: test_x -> a -> nobody"});
+    CHECK(messages(found.tests) == Strings{"fixture 'nobody' does not exist: a -> nobody"});
     CHECK(found.tests.diagnostics[0].diagnostic.severity == Severity::kError);
     CHECK(known(found.tests) == Strings{"test_it.py::test_y"});
 }
