@@ -253,7 +253,8 @@ base::Result<void> Stage::State::make_analysis() {
     if (auto done = make_project(); !done) return done;
     if (made->analysis) return {};
     made->toxicity.emplace(made->project, *made->graph, *made->references, made->rules);
-    const ModuleLookup lookup{[this](Index from, Text name) { return made->modules->find_from(from, name); }};
+    const ModuleLookup lookup{[this](Index from, Text name) { return made->modules->find_from(from, name); },
+                              [this](Index file) { return made->modules->name(file); }};
     TestOptions options;
     options.pytest = static_cast<PytestVersion>(task.pytest);
     made->tests.emplace(find_tests(made->project, lookup, options));
