@@ -24,6 +24,7 @@
 #include "analyzer/walk_archive.h"
 #include "analyzer/write_down.h"
 #include "base/file_status.h"
+#include "base/whole_file.h"
 
 namespace tach::analyzer {
 namespace {
@@ -59,7 +60,7 @@ RulesFile find_rules(const std::string& root) {
         const std::string path = root + "/" + name;
         if (::access(path.c_str(), F_OK) != 0) continue;
         const bool in_pyproject = name[0] == 'p';
-        std::string text = read_file(path);
+        std::string text = base::read_file(path).value_or(std::string());
         if (!in_pyproject || text.find("tool.tach") != std::string::npos) return {std::move(text), name, in_pyproject};
     }
     return {};
@@ -315,7 +316,7 @@ Stage::Inputs Stage::inputs() const {
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {
     State& state = *state_;
     if (state.unchanged && !state.read) {
-        state.output_bytes = read_file(state.task.output);
+        state.output_bytes = base::read_file(state.task.output).value_or(std::string());
         auto decoded = shm::analysis::decode(state.output_bytes);
         if (decoded) state.read = *std::move(decoded);
     }
@@ -331,8 +332,8 @@ base::Result<void> Stage::write() {
     if (!right) {
         if (auto done = state.make_analysis(); !done) return done;
         // Who waits for the file by its time has nothing to do if its contents are as they were.
-        if (read_file(state.task.output) != state.made->bytes) {
-            if (auto done = replace_file(state.task.output, {state.made->bytes}); !done) return done;
+        if (base::read_file(state.task.output) != state.made->bytes) {
+            if (auto done = base::replace_file(state.task.output, {state.made->bytes}); !done) return done;
         }
     }
     CacheHead head{.program = state.program,

@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "analyzer/analyze.h"
-#include "analyzer/cache.h"
 #include "analyzer/changes.h"
 #include "analyzer/cli.h"
 #include "analyzer/report.h"
 #include "analyzer/rules.h"
+#include "base/whole_file.h"
 
 namespace {
 
@@ -171,7 +171,7 @@ int run(const CommandLine& line) {
     }
     if (line.verbose) say_what_was_done(*stage, output);
     if (line.depfile) {
-        if (auto written = replace_file(*line.depfile, {depfile_of(*stage, line, output)}); !written) {
+        if (auto written = tach::base::replace_file(*line.depfile, {depfile_of(*stage, line, output)}); !written) {
             return refuse(written.error(), kFailedExit);
         }
     }

@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "base/clock.h"
+#include "base/whole_file.h"
 #include "supervisor/kept_file.h"
 
 namespace tach::supervisor {
@@ -70,7 +71,7 @@ std::string digest_of(Evidence::Kind kind, const std::string& path) {
         const std::string names = names_in(path);
         return names.empty() ? names : hash(names);
     }
-    const auto text = read_whole(path, kMaxKeptBytes);
+    const auto text = base::read_file(path, kMaxKeptBytes);
     return text ? hash(*text) : std::string();
 }
 

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/whole_file.h"
 #include "supervisor/kept_file.h"
 
 namespace tach::supervisor {
@@ -50,7 +51,7 @@ void erase_where(Map& map, Gone gone) {
 
 Memory Memory::load(const fs::path& rootdir) {
     Memory memory(rootdir);
-    auto text = read_whole(file_of(rootdir), kMaxKeptBytes);
+    auto text = base::read_file(file_of(rootdir), kMaxKeptBytes);
     if (text) {
         memory.parse(*text);
     } else if (text.error().code != ENOENT) {
@@ -266,7 +267,7 @@ const std::string& ContentKeys::digest(const fs::path& file) {
     if (!known.digest.empty() && !error && known.size == size && known.mtime == mtime) return known.digest;
     known.size = size;
     known.mtime = mtime;
-    const auto text = read_whole(file, kMaxKeptBytes);
+    const auto text = base::read_file(file, kMaxKeptBytes);
     known.digest = text ? hex(XXH3_128bits(text->data(), text->size())) : "unreadable";
     return known.digest;
 }
