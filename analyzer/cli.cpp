@@ -146,4 +146,17 @@ std::string help_text() {
     return text.str();
 }
 
+std::vector<OptionText> option_texts() {
+    const po::options_description all = options();
+    std::vector<OptionText> texts;
+    for (const auto& option : all.options()) {
+        OptionText text{.name = option->long_name(), .argument = {}, .help = option->description()};
+        const std::string shown = option->canonical_display_name(po::command_line_style::allow_dash_for_short);
+        if (shown.size() == 2 && shown[0] == '-') text.letter = shown[1];
+        if (option->semantic()->max_tokens() > 0) text.argument = option->semantic()->name();
+        texts.push_back(std::move(text));
+    }
+    return texts;
+}
+
 }  // namespace tach::analyzer

@@ -37,4 +37,13 @@ struct CommandLine {
 
 [[nodiscard]] std::string help_text();
 
+// What --help says of each option, for the man page.
+struct OptionText {
+    char letter = '\0';  // short spelling; none when 0
+    std::string name;    // long spelling, without dashes
+    std::string argument;
+    std::string help;
+};
+[[nodiscard]] std::vector<OptionText> option_texts();
+
 }  // namespace tach::analyzer
