@@ -1,7 +1,7 @@
 #pragma once
 
-// Files that tach keeps for later runs, below .tach beside a project's root, replaced as a whole (base/whole_file.h). The
-// directory says by itself that it is not to be committed.
+// Files that tach keeps for later runs, below .tach beside a project's root, replaced as a whole (base/whole_file.h).
+// The directory says by itself that it is not to be committed.
 
 #include <cstdint>
 #include <filesystem>

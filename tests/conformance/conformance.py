@@ -18,6 +18,7 @@ import argparse
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -154,7 +155,9 @@ def _quick(options: argparse.Namespace, args: list[str]) -> int:
     own = own_combinations([new], options.own) + own_combinations([old], options.own, "fork")
     own = [c for c in own if not c.label.startswith("own/core-short") or not middle]
     own += own_combinations(middle, options.own or "core-short")
-    return _run(options, args, own + real_combinations(_suites(options), [new]))
+    # The largest first, so that no core waits for it at the end; of the real suites, samples.
+    real = [replace(c, sampled=True) for c in real_combinations(_suites(options), [new])]
+    return _run(options, args, real + own)
 
 
 def _analysis(options: argparse.Namespace, args: list[str]) -> int:
