@@ -25,6 +25,7 @@
 #include "analyzer/walk_archive.h"
 #include "analyzer/write_down.h"
 #include "base/file_status.h"
+#include "base/whole_file.h"
 
 namespace tach::analyzer {
 namespace {
@@ -61,12 +62,19 @@ struct RulesFile {
     bool in_pyproject = false;
 };
 
+base::Result<RulesFile> read_rules_file(const std::string& path, const std::string& root) {
+    auto text = base::read_file(path);
+    if (!text) return base::fail(base::Error{EINVAL, fmt::format("--config: {}", text.error().what)});
+    return RulesFile{*std::move(text), path.starts_with(root + "/") ? relative_to(root, path) : path,
+                     path.ends_with("/pyproject.toml")};
+}
+
 RulesFile find_rules(const std::string& root) {
     for (const char* name : {"tach.toml", "pyproject.toml"}) {
         const std::string path = root + "/" + name;
         if (::access(path.c_str(), F_OK) != 0) continue;
         const bool in_pyproject = name[0] == 'p';
-        std::string text = read_file(path);
+        std::string text = base::read_file(path).value_or(std::string());
         if (!in_pyproject || text.find("tool.tach") != std::string::npos) return {std::move(text), name, in_pyproject};
     }
     return {};
@@ -160,7 +168,13 @@ base::Result<void> Stage::State::settle() {
         read_settings(Invocation{.directory = task.root, .arguments = task.arguments, .addopts = {}, .pytest = major});
     if (!read_all) return base::fail(read_all.error());
     settings = *std::move(read_all);
-    rules_file = find_rules(settings.root);
+    if (task.config.empty()) {
+        rules_file = find_rules(settings.root);
+    } else if (auto named = read_rules_file(task.config, settings.root)) {
+        rules_file = *std::move(named);
+    } else {
+        return base::fail(named.error());
+    }
     program = program_key();
     append_bytes(inputs, settings);
     append_bytes(inputs, task.pytest);
@@ -279,7 +293,8 @@ base::Result<void> Stage::State::fill(Made& into, const std::vector<char>* neede
 
 void Stage::State::conclude(Made& into) const {
     into.toxicity.emplace(into.project, *into.graph, *into.references, into.rules);
-    const ModuleLookup lookup{[&into](Index from, Text name) { return into.modules->find_from(from, name); }};
+    const ModuleLookup lookup{[&into](Index from, Text name) { return into.modules->find_from(from, name); },
+                              [&into](Index file) { return into.modules->name(file); }};
     TestOptions options;
     options.pytest = static_cast<PytestVersion>(task.pytest);
     into.tests.emplace(find_tests(into.project, lookup, options));
@@ -322,7 +337,7 @@ base::Result<void> Stage::State::make_analysis() {
 
 bool Stage::State::read_output() {
     if (read) return true;
-    output_bytes = read_file(task.output);
+    output_bytes = base::read_file(task.output).value_or(std::string());
     auto decoded = shm::analysis::decode(output_bytes);
     if (decoded) read = *std::move(decoded);
     return read.has_value();
@@ -443,8 +458,8 @@ base::Result<void> Stage::write() {
         const bool is_kept = state.counts.kept;
         const std::string& bytes = is_kept ? state.renewed->bytes : state.made->bytes;
         // Who waits for the file by its time has nothing to do if its contents are as they were.
-        if ((is_kept ? state.output_bytes : read_file(state.task.output)) != bytes) {
-            if (auto done = replace_file(state.task.output, {bytes}); !done) return done;
+        if ((is_kept ? state.output_bytes : base::read_file(state.task.output).value_or(std::string())) != bytes) {
+            if (auto done = base::replace_file(state.task.output, {bytes}); !done) return done;
         }
     }
     CacheHead head{.program = state.program,

@@ -26,6 +26,7 @@ struct Task {
     std::size_t jobs = 1;
     std::uint32_t pytest = 0;  // major * 100 + minor; 0: unknown
     bool paranoid = false;
+    std::string config;  // the file that has the rules, absolute; empty: as find_rules() finds it in the root
 };
 
 struct Counts {

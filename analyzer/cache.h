@@ -58,11 +58,4 @@ class Cache {
     Check check_ = Check::kNotYet;
 };
 
-// All of a regular file; empty if it cannot be read.
-[[nodiscard]] std::string read_file(const std::string& path);
-
-// Writes a file beside `path` and renames it: readers see the old one or the new one. Directories above are made.
-// What is no regular file (/dev/null, a directory) is not replaced.
-[[nodiscard]] base::Result<void> replace_file(const std::string& path, const std::vector<std::string_view>& pieces);
-
 }  // namespace tach::analyzer

@@ -34,6 +34,7 @@ po::options_description options() {
                       "print the tests that can reach a file; may be repeated");
     add_value("since", "REV", "print the tests that can reach what changed since a git revision");
     add("paranoid", "compare contents even where size, times and inode are as before");
+    add_value("config", "FILE", "read [toxicity] there (default: tach.toml, then pyproject.toml, in pytest's rootdir)");
     add("rules", "print the rules of toxicity");
     add_value("pytest", "X.Y", "the version of pytest whose ids are wanted (default: what all versions agree on)");
     add_value("jobs,j", "N", "how many files to parse at once (default: one per processor)");
@@ -97,6 +98,7 @@ base::Result<CommandLine> settle(const po::variables_map& given) {
     line.rules = given.count("rules") != 0;
     line.root = text("root");
     line.output = text("output");
+    line.config = text("config");
     line.depfile = text("depfile");
     line.depfile_target = text("depfile-target");
     if (line.depfile_target && !line.depfile) return mistake("--depfile-target: needs --depfile");
@@ -144,6 +146,19 @@ std::string help_text() {
             "fixtures, what imports what, and what cannot be rewound. PATHs are those that pytest is given.\n\n"
          << options();
     return text.str();
+}
+
+std::vector<OptionText> option_texts() {
+    const po::options_description all = options();
+    std::vector<OptionText> texts;
+    for (const auto& option : all.options()) {
+        OptionText text{.name = option->long_name(), .argument = {}, .help = option->description()};
+        const std::string shown = option->canonical_display_name(po::command_line_style::allow_dash_for_short);
+        if (shown.size() == 2 && shown[0] == '-') text.letter = shown[1];
+        if (option->semantic()->max_tokens() > 0) text.argument = option->semantic()->name();
+        texts.push_back(std::move(text));
+    }
+    return texts;
 }
 
 }  // namespace tach::analyzer

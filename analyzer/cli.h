@@ -19,6 +19,7 @@ struct CommandLine {
     bool help = false;
     bool version = false;
     bool verbose = false;
+    std::optional<std::string> config;
     bool paranoid = false;  // contents are compared though signatures are equal
     bool rules = false;     // print what is toxic, and why
     std::optional<std::string> root;
@@ -36,5 +37,14 @@ struct CommandLine {
 [[nodiscard]] base::Result<CommandLine> parse_command_line(std::span<const std::string> words);
 
 [[nodiscard]] std::string help_text();
+
+// What --help says of each option, for the man page.
+struct OptionText {
+    char letter = '\0';  // short spelling; none when 0
+    std::string name;    // long spelling, without dashes
+    std::string argument;
+    std::string help;
+};
+[[nodiscard]] std::vector<OptionText> option_texts();
 
 }  // namespace tach::analyzer

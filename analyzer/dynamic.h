@@ -9,7 +9,7 @@
 
 namespace tach::analyzer {
 
-enum class Dynamic : std::uint16_t {
+enum class Dynamic : std::uint32_t {
     kNothing = 0,
     kConditional = 1U << 0U,
     kParameters = 1U << 1U,
@@ -27,6 +27,7 @@ enum class Dynamic : std::uint16_t {
     kOutside = 1U << 13U,
     kYield = 1U << 14U,
     kPossibleTestCase = 1U << 15U,
+    kModuleName = 1U << 16U,
 };
 
 constexpr Dynamic operator|(Dynamic one, Dynamic other) {
@@ -45,7 +46,7 @@ struct DynamicText {
 };
 
 // In the order of the bits. For people, after "only pytest can tell: ".
-inline constexpr std::array<DynamicText, 16> kDynamicTexts{{
+inline constexpr std::array<DynamicText, 17> kDynamicTexts{{
     {Dynamic::kConditional, "defined or imported under a condition"},
     {Dynamic::kParameters, "its parameters are computed"},
     {Dynamic::kDecorator, "a decorator may have replaced it"},
@@ -62,6 +63,7 @@ inline constexpr std::array<DynamicText, 16> kDynamicTexts{{
     {Dynamic::kOutside, "imported from outside of the project"},
     {Dynamic::kYield, "a test that yields"},
     {Dynamic::kPossibleTestCase, "a base class outside of the project may be a unittest.TestCase"},
+    {Dynamic::kModuleName, "its module cannot be imported by its name, or another one has the same"},
 }};
 
 }  // namespace tach::analyzer

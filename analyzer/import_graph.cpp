@@ -109,7 +109,8 @@ Index ImportGraph::conftest_above(Text directory) const {
         path.assign(directory);
         path += directory.empty() ? "conftest.py" : "/conftest.py";
         const Index file = modules_.file_at(path);
-        if (file >= 0 || directory.empty()) return file;
+        if (file >= 0 && project_.files[static_cast<std::size_t>(file)].is_conftest) return file;
+        if (directory.empty()) return -1;
         directory = parent_directory(directory);
     }
 }

@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "analyzer/analyze.h"
-#include "analyzer/cache.h"
 #include "analyzer/changes.h"
 #include "analyzer/cli.h"
 #include "analyzer/report.h"
 #include "analyzer/rules.h"
+#include "base/whole_file.h"
 
 namespace {
 
@@ -160,7 +160,8 @@ int run(const CommandLine& line) {
                              .output = output,
                              .jobs = line.jobs != 0 ? line.jobs : std::max(1U, std::thread::hardware_concurrency()),
                              .pytest = line.pytest,
-                             .paranoid = line.paranoid});
+                             .paranoid = line.paranoid,
+                             .config = line.config ? std::filesystem::absolute(*line.config).string() : std::string()});
     if (!stage) return refuse(stage.error(), kUsageExit);
     const bool was_unchanged = stage->is_unchanged();
     if (auto written = stage->write(); !written) {
@@ -171,7 +172,7 @@ int run(const CommandLine& line) {
     }
     if (line.verbose) say_what_was_done(*stage, output);
     if (line.depfile) {
-        if (auto written = replace_file(*line.depfile, {depfile_of(*stage, line, output)}); !written) {
+        if (auto written = tach::base::replace_file(*line.depfile, {depfile_of(*stage, line, output)}); !written) {
             return refuse(written.error(), kFailedExit);
         }
     }

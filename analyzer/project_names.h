@@ -24,6 +24,7 @@ namespace tach::analyzer {
 // leading dots if relative. -1: none of the project's.
 struct ModuleLookup {
     std::function<Index(Index from_file, Text canonical_module)> find;
+    std::function<Text(Index file)> name = {};  // what pytest imports a module of tests by; none: by its path
 };
 
 enum class TargetKind : std::uint8_t {

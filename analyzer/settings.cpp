@@ -321,7 +321,10 @@ class SettingsReader {
         if (!is_given) collected = from_testpaths();
         const std::string& root = settings_.root;
         for (const CollectionArgument& argument : collected) {
-            if (argument.names.empty()) continue;
+            const bool is_whole = std::any_of(collected.begin(), collected.end(), [&](const CollectionArgument& other) {
+                return other.names.empty() && is_within(argument.path, other.path);
+            });
+            if (is_whole) continue;
             settings_.node_ids.push_back(fmt::format("{}::{}{}", relative_to(root, argument.path),
                                                      fmt::join(argument.names, "::"), argument.parameters));
         }

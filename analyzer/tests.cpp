@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
@@ -67,6 +68,13 @@ struct Name {
     bool is_doubtful = false;
 };
 
+// The same node, or one below it.
+bool is_at_or_below(Text id, Text node) {
+    if (!id.starts_with(node)) return false;
+    const Text rest = id.substr(node.size());
+    return rest.empty() || rest.starts_with("::") || rest.starts_with('[');
+}
+
 bool is_ignored(Text name) {
     return name.starts_with("__") && name.ends_with("__");
 }
@@ -122,15 +130,19 @@ class Discovery {
           names_(project, modules),
           lineages_(names_),
           fixtures_(project, names_, *arena_, options),
-          hooks_(project, names_, fixtures_.plugins()) {}
+          hooks_(project, names_, fixtures_.plugins()),
+          name_of_(modules.name) {}
 
     Tests run();
 
   private:
     void collect_file(Index index);
     void collect_text(const SourceFile& file);
+    void keep_named(Text path, std::size_t first);
     void collect_module(Index file);
     void collect_directories();
+    void count_names();
+    [[nodiscard]] bool is_importable(Index file) const;
     Dynamic module_reasons(Index file, const std::vector<Visible>& names, Wish& wish);
     void collect_name(Collector& around, const Name& name);
     void collect_target(Collector& around, const Name& name, const Target& target);
@@ -167,6 +179,8 @@ class Discovery {
     Lineages lineages_;
     Fixtures fixtures_;
     Hooks hooks_;
+    const std::function<Text(Index)>& name_of_;
+    std::unordered_map<Text, int> named_;  // how many modules of tests have a name
     Tests found_;
     Index collected_ = -1;  // the file that is looked at, with what goes into its FileTests
     bool order_known_ = true;
@@ -185,6 +199,7 @@ Tests Discovery::run() {
     }
     found_.tests.reserve(most);
     found_.shared_fixtures = static_cast<std::uint32_t>(fixtures_.fixtures.size());
+    count_names();
     collect_directories();
     for (std::size_t i = 0; i != project_.files.size(); ++i) collect_file(static_cast<Index>(i));
     fixtures_.close_fixtures();
@@ -236,6 +251,7 @@ void Discovery::collect_file(Index index) {
         }
         if (file.is_test) collect_module(index);
     }
+    keep_named(file.path, entry.first);
     entry.count = static_cast<std::uint32_t>(found_.tests.size()) - entry.first;
     entry.fixture_count = static_cast<std::uint32_t>(fixtures_.fixtures.size()) - entry.first_fixture;
     entry.order_known = order_known_;
@@ -244,6 +260,28 @@ void Discovery::collect_file(Index index) {
     const auto is_of_another = [&](const FileDiagnostic& one) { return one.file != index; };
     entry.depends_on_order = depends_on_order_ || std::any_of(told.begin(), told.end(), is_of_another);
     found_.files.push_back(entry);
+}
+
+// Of a file that is collected in part, what node ids name, in their order.
+void Discovery::keep_named(Text path, std::size_t first) {
+    std::vector<Text> named;
+    for (const Text id : project_.settings.node_ids) {
+        if (id.starts_with(path) && id.substr(path.size()).starts_with("::")) named.push_back(id);
+    }
+    if (named.empty()) return;
+    const auto begin = found_.tests.begin() + static_cast<std::ptrdiff_t>(first);
+    std::vector<Test> all(begin, found_.tests.end());
+    found_.tests.erase(begin, found_.tests.end());
+    std::vector<char> is_taken(all.size(), 0);
+    for (const Text id : named) {
+        for (std::size_t i = 0; i != all.size(); ++i) {
+            const bool is_meant =
+                is_at_or_below(all[i].id, id) || (all[i].reach != Reach::kItem && is_at_or_below(id, all[i].id));
+            if (!is_meant || is_taken[i] != 0) continue;
+            is_taken[i] = 1;
+            found_.tests.push_back(all[i]);
+        }
+    }
 }
 
 // A text is one test if there is an example in it.
@@ -257,6 +295,24 @@ void Discovery::collect_text(const SourceFile& file) {
     found_.tests.push_back(test);
 }
 
+// In the import modes prepend and append pytest imports by name: importtestmodule of _pytest/python.py.
+void Discovery::count_names() {
+    if (!name_of_ || project_.settings.import_mode == ImportMode::kImportlib) return;
+    for (std::size_t i = 0; i != project_.files.size(); ++i) {
+        // pytest forgets the module of a conftest.py before it imports the next one.
+        if (!project_.files[i].is_test || project_.files[i].is_conftest) continue;
+        if (const Text name = name_of_(static_cast<Index>(i)); !name.empty()) ++named_[name];
+    }
+}
+
+bool Discovery::is_importable(Index file) const {
+    if (named_.empty() || project_.files[static_cast<std::size_t>(file)].is_conftest) return true;
+    const Text path = project_.files[static_cast<std::size_t>(file)].path;
+    const Text stem = path.substr(path.rfind('/') + 1, path.size() - path.rfind('/') - 4);  // without ".py"
+    const auto found = named_.find(name_of_(file));
+    return stem.find('.') == Text::npos && (found == named_.end() || found->second == 1);
+}
+
 // What the module says about all of its tests.
 Dynamic Discovery::module_reasons(Index file, const std::vector<Visible>& names, Wish& wish) {
     const Facts& all = facts(file);
@@ -266,6 +322,7 @@ Dynamic Discovery::module_reasons(Index file, const std::vector<Visible>& names,
     if (!all.is_complete) reasons |= Dynamic::kIncomplete;
     if (!all.marks_known) reasons |= Dynamic::kParameters;
     if (source.path.starts_with('/')) reasons |= Dynamic::kOutside;
+    if (!is_importable(file)) reasons |= Dynamic::kModuleName;
     for (const Visible& name : names) {
         if (name.name == "pytest_generate_tests") reasons |= Dynamic::kGenerated;
         if (name.name == "__test__") {

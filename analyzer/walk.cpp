@@ -49,8 +49,8 @@ Signature signature_of(const FileStatus& status) {
 // Everything in the settings that a walk depends on.
 std::string rules_of(const Settings& settings) {
     const auto list = [](const std::vector<std::string>& texts) { return fmt::format("{}", fmt::join(texts, "\n")); };
-    return fmt::format("{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}", settings.root, settings.pytest,
-                       settings.is_anchored, settings.confcutdir, settings.doctest_modules,
+    return fmt::format("{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}\f{}", settings.root, settings.pytest,
+                       settings.is_anchored, settings.confcutdir, settings.noconftest, settings.doctest_modules,
                        settings.collect_in_virtualenv, list(settings.paths), list(settings.python_files),
                        list(settings.norecursedirs), list(settings.pythonpath), list(settings.doctest_glob),
                        list(settings.ignore), list(settings.ignore_glob));
@@ -328,12 +328,20 @@ class Walker {
         if (is_wanted && visited_files_.insert(path_).second) add_file(path_, status, purpose);
     }
 
+    // _pytest/config/__init__.py, _is_in_confcutdir: those above it do not count, those elsewhere do.
+    [[nodiscard]] bool is_conftest(std::string_view name, std::string_view whole) const {
+        if (name != "conftest.py" || settings_.noconftest) return false;
+        const std::string top = absolute_path(settings_.root, settings_.confcutdir);
+        const std::string_view directory = parent_path(whole);
+        return directory == top || !is_within(top, directory);
+    }
+
     // `purpose` is that of the directory.
     void add_file(const std::string& path, const FileStatus& status, Purpose purpose) {
         const std::string_view name = file_name(path);
-        WalkedFile file{path, signature_of(status), false, false, false, name == "conftest.py"};
-        const bool is_named = initial_.contains(path);
         const std::string whole = absolute_of(path);
+        WalkedFile file{path, signature_of(status), false, false, false, is_conftest(name, whole)};
+        const bool is_named = initial_.contains(path);
         const bool is_reached = is_named || (purpose == Purpose::kCollect && !is_ignored(path, whole));
         if (is_python(name)) {
             file.is_test = is_named || (is_reached && matches_any(settings_.python_files, whole));

@@ -45,7 +45,7 @@ struct WalkedFile {
     bool is_test = false;      // pytest collects it as a module of tests
     bool is_doctest = false;   // ... or for its docstrings: --doctest-modules. Not so a setup.py with setuptools in it
     bool is_text = false;      // ... or as a text with doctests
-    bool is_conftest = false;  // it is called conftest.py
+    bool is_conftest = false;  // it is called conftest.py, and pytest takes notice of it
 };
 
 // Of interest in a directory: directories, links, Python files, texts with doctests, and what marks an environment.

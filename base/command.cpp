@@ -127,6 +127,15 @@ RunningCommand::RunningCommand(RunningCommand&& other) noexcept
       output_(std::move(other.output_)),
       error_output_(std::move(other.error_output_)) {}
 
+// What this one had is killed with `other`.
+RunningCommand& RunningCommand::operator=(RunningCommand&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    std::swap(pidfd_, other.pidfd_);
+    std::swap(output_, other.output_);
+    std::swap(error_output_, other.error_output_);
+    return *this;
+}
+
 RunningCommand::~RunningCommand() {
     if (pid_ < 0) return;
     ::kill(pid_, SIGKILL);  // our child, and not waited for yet: the number is still its own

@@ -27,7 +27,7 @@ class RunningCommand {
     [[nodiscard]] static Result<RunningCommand> start(const std::vector<std::string>& command);
     ~RunningCommand();
     RunningCommand(RunningCommand&& other) noexcept;
-    RunningCommand& operator=(RunningCommand&&) = delete;
+    RunningCommand& operator=(RunningCommand&& other) noexcept;
     RunningCommand(const RunningCommand&) = delete;
     RunningCommand& operator=(const RunningCommand&) = delete;
 

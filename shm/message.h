@@ -86,7 +86,7 @@ enum class Kind : std::uint16_t {
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
     kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line,
-                  // of a rewind what it did (shm/rewind_report.h), what the guard found]
+                  // of a rewind what it did (shm/rewind_report.h), why it was condemned]
     kCrashed = 103,  // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
     kExit = 104,  // item, a: 1 KeyboardInterrupt, 2 pytest.exit, 3 internal error; [pickle]: the session must end with
                   // this item
@@ -97,6 +97,8 @@ enum class Kind : std::uint16_t {
     kLive = 108,        // item; [why]: from this item on the tests of its process run shared
     kImported = 109,  // item; [pairs as in kLate]: modules that this item is not the first to import; a module without
                       // an origin is not worth remembering
+    kJudged = 110,  // item, after its first kDone: [what would have been in the way of a rewind, or ""]; of a test that
+                    // was forked by the supervisor's wish
 };
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };
@@ -129,7 +131,6 @@ enum DoneFlags : std::uint32_t {
     kDoneKept = 1U << 0,        // a wide fixture was set up during the test: the rest of its scope runs shared
     kDoneShouldStop = 1U << 1,  // extras carry shouldstop or shouldfail
     kDoneCondemned = 1U << 3,   // the process could not be rewound after it, the note says why
-    kDoneJudged = 1U << 5,      // forked by the supervisor's wish: the guard has looked at what it left
     kDoneWarmed = 1U << 4,      // modules had been imported in its process that it would have imported itself
     kDoneHeld = 1U << 2,        // a layer is popped next and may add a kAmend; a second kDone without this flag follows
 };

@@ -26,23 +26,22 @@ std::string analyzer_reason(const base::Finished& finished) {
 }
 
 std::vector<std::string> analyzer_command(const Home& home, const fs::path& cwd,
-                                          const std::vector<std::string>& question,
-                                          const std::vector<std::string>& pytest_args) {
+                                          const std::vector<std::string>& question, const Settings& settings) {
     std::vector<std::string> command{home.analyzer.string(), "--root=" + cwd.string()};
+    if (!settings.config_file.empty()) command.push_back("--config=" + fs::absolute(settings.config_file).string());
     command.insert(command.end(), question.begin(), question.end());
     command.emplace_back("--");
-    command.insert(command.end(), pytest_args.begin(), pytest_args.end());
+    command.insert(command.end(), settings.pytest_args.begin(), settings.pytest_args.end());
     return command;
 }
 
 base::Result<std::string> ask_analyzer(const Home& home, std::string_view option, const fs::path& cwd,
-                                       const std::vector<std::string>& question,
-                                       const std::vector<std::string>& pytest_args) {
+                                       const std::vector<std::string>& question, const Settings& settings) {
     std::error_code ignored;
     if (!fs::exists(home.analyzer, ignored)) {
         return mistake(fmt::format("{}: {}: not installed; reinstall tach", option, home.analyzer.string()));
     }
-    auto finished = base::run_command(analyzer_command(home, cwd, question, pytest_args), kTimeoutMs);
+    auto finished = base::run_command(analyzer_command(home, cwd, question, settings), kTimeoutMs);
     if (!finished) return mistake(fmt::format("{}: {}", option, finished.error().what));
     if (finished->status != 0) return mistake(analyzer_reason(*finished));
     return std::move(finished->standard_output);

@@ -11,15 +11,17 @@
 #include "base/command.h"
 #include "base/result.h"
 #include "supervisor/home.h"
+#include "supervisor/settings.h"
 
 namespace tach::supervisor {
 
 // What tach-analyzer's exit code says: a mistake of the user's (analyzer/main.cpp).
 inline constexpr int kAnalyzerMistake = 2;
 
+// Over the project in which pytest is started, with the configuration that this run has.
 [[nodiscard]] std::vector<std::string> analyzer_command(const Home& home, const std::filesystem::path& cwd,
                                                         const std::vector<std::string>& question,
-                                                        const std::vector<std::string>& pytest_args);
+                                                        const Settings& settings);
 
 // The last line of what an analyzer that did not succeed has said, which is the mistake; those before it are of the
 // sources.
@@ -30,6 +32,6 @@ inline constexpr int kAnalyzerMistake = 2;
 [[nodiscard]] base::Result<std::string> ask_analyzer(const Home& home, std::string_view option,
                                                      const std::filesystem::path& cwd,
                                                      const std::vector<std::string>& question,
-                                                     const std::vector<std::string>& pytest_args);
+                                                     const Settings& settings);
 
 }  // namespace tach::supervisor

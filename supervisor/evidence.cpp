@@ -14,7 +14,9 @@
 #include <system_error>
 
 #include "base/clock.h"
+#include "base/whole_file.h"
 #include "supervisor/kept_file.h"
+#include "supervisor/split.h"
 
 namespace tach::supervisor {
 
@@ -70,7 +72,7 @@ std::string digest_of(Evidence::Kind kind, const std::string& path) {
         const std::string names = names_in(path);
         return names.empty() ? names : hash(names);
     }
-    const auto text = read_whole(path, kMaxKeptBytes);
+    const auto text = base::read_file(path, kMaxKeptBytes);
     return text ? hash(*text) : std::string();
 }
 
@@ -149,16 +151,6 @@ class Gatherer {
     std::map<std::string, bool> changed_directories_;
 };
 
-std::vector<std::string> split(std::string_view text) {
-    std::vector<std::string> parts;
-    while (!text.empty()) {
-        const std::size_t end = text.find('\0');
-        parts.emplace_back(text.substr(0, end));
-        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    }
-    return parts;
-}
-
 }  // namespace
 
 Stamp Stamp::of(const std::string& path, bool follow) {
@@ -190,7 +182,7 @@ Witness Witness::parse(const shm::Message& message) {
     witness.rootdir = message.string(0);
     const std::array lists{&witness.reasons, &witness.read,      &witness.written,
                            &witness.listed,  &witness.installed, &witness.looked_at};
-    for (std::size_t i = 0; i < lists.size(); ++i) *lists.at(i) = split(message.string(i + 1));
+    for (std::size_t i = 0; i < lists.size(); ++i) *lists.at(i) = split(message.string(i + 1), '\0');
     return witness;
 }
 

@@ -8,20 +8,11 @@
 
 #include "supervisor/choices.h"
 #include "supervisor/spelling.h"
+#include "supervisor/split.h"
 #include "supervisor/usage.h"
 
 namespace tach::supervisor {
 namespace {
-
-std::vector<std::string> split(std::string_view text, char separator) {
-    std::vector<std::string> parts;
-    while (!text.empty()) {
-        const std::size_t end = text.find(separator);
-        parts.emplace_back(text.substr(0, end));
-        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    }
-    return parts;
-}
 
 std::string engine_line(const Settings& settings) {
     if (settings.mode.value == Mode::kShared) return "none: nothing is brought back to a clean state";
@@ -79,12 +70,12 @@ void Explanation::decide(const Inputs& inputs) {
     const bool has_wide = std::any_of(fixtures_.begin(), fixtures_.end(),
                                       [](const Explained::Fixture& fixture) { return fixture.is_wide; });
     if (has_wide) condition_ = kIfLive;
+    is_last_ = inputs.is_last;
     if (settings.engine.value == Engine::kFork) {
         mode_ = "fork";
         because_.emplace_back("engine fork has a process for every test");
     } else if (inputs.forked) {
         mode_ = "fork";
-        is_last_ = inputs.workers > 1;
         because_.push_back(inputs.forked->by == Forked::By::kSources ? "the sources are against rewinding it"
                                                                      : inputs.forked->note());
     } else {
@@ -108,7 +99,7 @@ std::string Explanation::text() const {
     const auto add = [&text](std::string_view subject, std::string_view finding) {
         text += fmt::format("  {:<8} {}\n", subject, finding);
     };
-    add("mode", mode_ + (is_last_ ? ", after the tests that are rewound" : ""));
+    add("mode", mode_ + (is_last_ ? ", after the others" : ""));
     if (!condition_.empty()) add("or", condition_);
     add("path", path_);
     add("engine", engine_);
@@ -136,7 +127,7 @@ tl::unexpected<base::Error> no_such_test(std::string_view nodeid, std::span<cons
     const auto variant =
         std::find_if(known.begin(), known.end(), [&](std::string_view one) { return one.starts_with(variants); });
     const auto nearest = variant != known.end() ? std::optional(*variant) : nearest_word(nodeid, known);
-    return mistake(fmt::format("--explain {}: no such test{}", nodeid,
+    return mistake(fmt::format("--explain {}: no such test is selected{}", nodeid,
                                nearest ? fmt::format("; did you mean {}?", *nearest) : "; --list prints their ids"));
 }
 

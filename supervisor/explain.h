@@ -40,7 +40,7 @@ class Explanation {
         const Settings& settings;
         const Explained& told;
         std::string nodeid;
-        std::uint32_t workers = 1;
+        bool is_last = false;                                       // Session::goes_last()
         std::string sources_unknown{};                              // why the sources were not looked at
         std::optional<Suspicion> suspicion{};                       // what they say
         std::optional<Forked> forked{};                             // what follows, by forked_tests()
@@ -61,7 +61,7 @@ class Explanation {
 
     std::string nodeid_;
     std::string mode_;
-    bool is_last_ = false;   // after those that are rewound
+    bool is_last_ = false;   // handed out after the others
     std::string condition_;  // what makes it run otherwise after all; empty: nothing
     std::string path_;
     std::string engine_;

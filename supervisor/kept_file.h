@@ -1,8 +1,7 @@
 #pragma once
 
-// Files that tach keeps for later runs, below .tach beside a project's root. Whoever reads one gets all of what some
-// run has written or an error, since a file is replaced as a whole; runs at the same time lose what the other has
-// written and nothing else. The directory says by itself that it is not to be committed.
+// Files that tach keeps for later runs, below .tach beside a project's root, replaced as a whole (base/whole_file.h).
+// The directory says by itself that it is not to be committed.
 
 #include <cstdint>
 #include <filesystem>
@@ -18,8 +17,8 @@ inline constexpr std::uintmax_t kMaxKeptBytes = 256U << 20;
 
 [[nodiscard]] std::filesystem::path kept_directory(const std::filesystem::path& rootdir);
 
-// The whole of a regular file, or an error with code ENOENT if there is none.
-[[nodiscard]] base::Result<std::string> read_whole(const std::filesystem::path& path, std::uintmax_t at_most);
+// Makes .tach, with the file that keeps it from being committed, if it is not there.
+[[nodiscard]] base::Result<void> make_kept_directory(const std::filesystem::path& rootdir);
 
 // Makes the directories that are missing between `rootdir`, which is there, and the file `name` in .tach.
 [[nodiscard]] base::Result<void> keep_file(const std::filesystem::path& rootdir, const std::filesystem::path& name,

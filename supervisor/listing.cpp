@@ -15,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/whole_file.h"
 #include "supervisor/kept_file.h"
 
 namespace tach::supervisor {
@@ -190,7 +191,7 @@ std::optional<std::vector<Listing::Text>> ListingMemory::recall() const {
     for (const fs::path& root : roots()) {
         const fs::path file = kept_directory(root) / name_;
         if (!is_ours(file)) continue;
-        const auto text = read_whole(file, kMaxKeptBytes);
+        const auto text = base::read_file(file, kMaxKeptBytes);
         auto kept = text ? unpack(*text) : std::nullopt;
         if (!kept) continue;
         bool renewed = false;

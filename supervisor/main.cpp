@@ -99,7 +99,7 @@ void remember(const ListingMemory& memory, const Listing& listing, int verbosity
 // What --since makes of the run.
 tach::base::Result<void> select(Settings& settings, const Home& home, const std::filesystem::path& cwd,
                                 Printer& printer, int verbosity) {
-    auto since = ask_since(home, cwd, *settings.since, settings.pytest_args);
+    auto since = ask_since(home, cwd, settings);
     if (!since) return tach::base::fail(since.error());
     for (const std::string& line : describe(*since, *settings.since, verbosity > 0)) {
         if (settings.list) {
@@ -114,7 +114,7 @@ tach::base::Result<void> select(Settings& settings, const Home& home, const std:
 
 // What --explain prints, once the session has ended with `code`.
 int explain(Session& session, Printer& printer, bool json, int code) {
-    const auto explanation = session.explanation();
+    const auto explanation = session.explain();
     printer.finish();
     if (explanation) {
         fmt::print("{}", json ? explanation->json() : explanation->text());

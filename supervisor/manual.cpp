@@ -7,13 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/roff.h"
 #include "supervisor/config.h"
 #include "supervisor/options.h"
 
 namespace tach::supervisor {
 namespace {
 
-// The parts of the page around its options, as roff; the table's texts are plain and go through roff() below.
+// The parts of the page around its options, as roff; the table's texts are plain.
 constexpr std::string_view kPageTop = R"(.TH TACH\-SUPERVISOR 1 "" "tach {version}" "User Commands"
 .SH NAME
 tach\-supervisor \- run a pytest suite in parallel, each test isolated
@@ -165,47 +166,20 @@ what failed last time, with the random numbers of that run
 .B tach\-supervisor \-\-format json > result.json
 a report for programs
 .SH SEE ALSO
+.BR tach\-analyzer (1),
 .BR pytest (1)
 )";
 
-// Plain text as roff: a backslash and a hyphen mean something there, and so does a dot at the start of a
-// line.
-std::string roff(std::string_view text) {
-    std::string escaped;
-    for (const char letter : text) {
-        if (letter == '\\') {
-            escaped += "\\e";
-        } else if (letter == '-') {
-            escaped += "\\-";
-        } else {
-            if (escaped.empty() && (letter == '.' || letter == '\'')) escaped += "\\&";
-            escaped += letter;
-        }
-    }
-    return escaped;
-}
-
-std::string filled(std::string_view text, std::string_view gap, std::string_view filling) {
-    return std::string(text).replace(text.find(gap), gap.size(), filling);
-}
-
-// "-n, --workers, --numprocesses N" in bold and italics.
-std::string man_heading(const Option& option) {
-    std::vector<std::string> spellings;
-    if (option.letter != '\0') spellings.push_back(fmt::format("\\fB\\-{}\\fR", option.letter));
-    spellings.push_back(fmt::format("\\fB\\-\\-{}\\fR", roff(option.name)));
-    if (!option.alias.empty()) spellings.push_back(fmt::format("\\fB\\-\\-{}\\fR", roff(option.alias)));
-    std::string heading = fmt::format("{}", fmt::join(spellings, ", "));
-    if (option.takes_value()) heading += fmt::format(" \\fI{}\\fR", option.argument);
-    return heading;
-}
-
 std::string man_entry(const Option& option) {
-    std::string entry = fmt::format(".TP\n{}\n{}.\n", man_heading(option), roff(option.help));
-    if (!option.words.empty()) entry += fmt::format("One of {}.\n", fmt::join(option.words, ", "));
-    if (!option.manual.empty()) entry += roff(option.manual) + "\n";
-    if (!option.initial.empty()) entry += fmt::format("Default: {}.\n", roff(option.initial));
-    return entry;
+    base::ManualOption entry{.letter = option.letter,
+                             .names = {std::string(option.name)},
+                             .argument = std::string(option.argument),
+                             .help = std::string(option.help),
+                             .words = {option.words.begin(), option.words.end()},
+                             .more = std::string(option.manual),
+                             .initial = std::string(option.initial)};
+    if (!option.alias.empty()) entry.names.emplace_back(option.alias);
+    return base::roff_entry(entry);
 }
 
 // Every spelling that a shell may offer. The --tach- spellings are for the rare case, and would bury the
@@ -279,10 +253,10 @@ std::string zsh_line(const Option& option, std::string_view spelling) {
 }  // namespace
 
 std::string man_page() {
-    std::string page = filled(kPageTop, "{version}", TACH_VERSION);
+    std::string page = base::filled(kPageTop, "{version}", TACH_VERSION);
     page += ".SH OPTIONS\n";
     for (const Option& option : own_options()) page += man_entry(option);
-    page += filled(kPageAfterOptions, "{keys}", roff(fmt::format("{}", fmt::join(config_keys(), ", "))));
+    page += base::filled(kPageAfterOptions, "{keys}", base::roff(fmt::format("{}", fmt::join(config_keys(), ", "))));
     return page;
 }
 

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/whole_file.h"
 #include "supervisor/kept_file.h"
 
 namespace tach::supervisor {
@@ -50,7 +51,7 @@ void erase_where(Map& map, Gone gone) {
 
 Memory Memory::load(const fs::path& rootdir) {
     Memory memory(rootdir);
-    auto text = read_whole(file_of(rootdir), kMaxKeptBytes);
+    auto text = base::read_file(file_of(rootdir), kMaxKeptBytes);
     if (text) {
         memory.parse(*text);
     } else if (text.error().code != ENOENT) {
@@ -85,9 +86,10 @@ void Memory::parse(const std::string& text) try {
     }
     json.at("late_fixtures").get_to(fresh.late_fixtures_);
     if (json.contains("guard")) {
-        for (const auto& [nodeid, judgement] : json.at("guard").get_ref<const Json::object_t&>()) {
-            fresh.judgements_[nodeid] = {.why = judgement.at("why").get<std::string>(),
-                                         .key = judgement.at("key").get<std::string>()};
+        for (const auto& [file, judgements] : json.at("guard").get_ref<const Json::object_t&>()) {
+            Judgements& fresh_ones = fresh.judgements_[file];
+            judgements.at("key").get_to(fresh_ones.key);
+            judgements.at("why").get_to(fresh_ones.why);
         }
     }
     if (json.contains("imports")) json.at("imports").get_to(fresh.imports_);
@@ -111,8 +113,8 @@ std::string Memory::dump() const {
             {"key", opinion.key},
         };
     }
-    for (const auto& [nodeid, judgement] : judgements_) {
-        json["guard"][nodeid] = {{"why", judgement.why}, {"key", judgement.key}};
+    for (const auto& [file, judgements] : judgements_) {
+        json["guard"][file] = {{"key", judgements.key}, {"why", judgements.why}};
     }
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -142,7 +144,7 @@ void Memory::forget_vanished() {
         std::error_code error;
         return fs::status(entry.second, error).type() == fs::file_type::not_found;
     });
-    erase_where(judgements_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
+    erase_where(judgements_, vanished);
     erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
 }
 
@@ -150,7 +152,12 @@ void Memory::forget_vanished() {
 // them.
 void Memory::forget_surplus() {
     while (opinions_.size() > kMaxOpinions) opinions_.erase(opinions_.begin());
-    while (judgements_.size() > kMaxJudgements) judgements_.erase(judgements_.begin());
+    std::size_t judgements = 0;
+    for (const auto& [file, of_file] : judgements_) judgements += of_file.why.size();
+    while (judgements > kMaxJudgements) {
+        judgements -= judgements_.begin()->second.why.size();
+        judgements_.erase(judgements_.begin());
+    }
     struct Entry {
         const Duration* duration;
         std::string_view file;
@@ -207,15 +214,23 @@ void Memory::learn_opinion(std::string_view nodeid, Opinion opinion) {
     changed_ = true;
 }
 
-const Judgement* Memory::judgement(std::string_view nodeid, std::string_view key) const {
-    const auto found = judgements_.find(nodeid);
-    return found != judgements_.end() && found->second.key == key ? &found->second : nullptr;
+const std::string* Judgements::of(std::string_view nodeid) const {
+    const auto found = why.find(split(nodeid).second);
+    return found == why.end() ? nullptr : &found->second;
 }
 
-void Memory::learn_judgement(std::string_view nodeid, Judgement judgement) {
-    Judgement& known = judgements_[std::string(nodeid)];
-    if (known == judgement) return;
-    known = std::move(judgement);
+const Judgements* Memory::judgements(std::string_view file) const {
+    const auto found = judgements_.find(file);
+    return found == judgements_.end() ? nullptr : &found->second;
+}
+
+void Memory::learn_judgement(std::string_view nodeid, std::string_view why, std::string_view key) {
+    const auto [file, rest] = split(nodeid);
+    Judgements& known = judgements_[std::string(file)];
+    if (known.key != key) known = {.key = std::string(key), .why = {}};
+    const auto [at, is_new] = known.why.try_emplace(std::string(rest), why);
+    if (!is_new && at->second == why) return;
+    at->second = why;
     changed_ = true;
 }
 
@@ -266,7 +281,7 @@ const std::string& ContentKeys::digest(const fs::path& file) {
     if (!known.digest.empty() && !error && known.size == size && known.mtime == mtime) return known.digest;
     known.size = size;
     known.mtime = mtime;
-    const auto text = read_whole(file, kMaxKeptBytes);
+    const auto text = base::read_file(file, kMaxKeptBytes);
     known.digest = text ? hex(XXH3_128bits(text->data(), text->size())) : "unreadable";
     return known.digest;
 }

@@ -32,12 +32,16 @@ struct Opinion {
     bool operator==(const Opinion&) const = default;
 };
 
-// What the guard found after a test.
-struct Judgement {
-    std::string why;  // its process could not be rewound, or could not have been; empty: nothing was in the way
-    std::string key;  // of all that the test's behaviour depends on; holds as long as this is the same
+// What the guard found after the tests of a file.
+struct Judgements {
+    std::string key;  // of all that their behaviour depends on; they hold as long as this is the same
+    // By node id without the file: why its process could not be rewound, or could not have been; empty: nothing was in
+    // the way.
+    std::map<std::string, std::string, std::less<>> why;
 
-    bool operator==(const Judgement&) const = default;
+    // Null: nothing is known of that test.
+    [[nodiscard]] const std::string* of(std::string_view nodeid) const;
+    bool operator==(const Judgements&) const = default;
 };
 
 class Memory {
@@ -60,10 +64,10 @@ class Memory {
     [[nodiscard]] bool has_opinions() const { return !opinions_.empty(); }
     void learn_opinion(std::string_view nodeid, Opinion opinion);
 
-    // The same of what the guard found.
-    [[nodiscard]] const Judgement* judgement(std::string_view nodeid, std::string_view key) const;
-    [[nodiscard]] bool has_judgements() const { return !judgements_.empty(); }
-    void learn_judgement(std::string_view nodeid, Judgement judgement);
+    // Null: there are none.
+    [[nodiscard]] const Judgements* judgements(std::string_view file) const;
+    // What was learned of tests of its file under another key is forgotten.
+    void learn_judgement(std::string_view nodeid, std::string_view why, std::string_view key);
 
     // Names of the wide fixtures that tests of this file ask for at run time.
     [[nodiscard]] const std::set<std::string>& late_fixtures(std::string_view file) const;
@@ -91,7 +95,7 @@ class Memory {
     std::filesystem::path rootdir_;
     ByFile durations_;  // file -> rest of the node id -> duration
     std::map<std::string, Opinion, std::less<>> opinions_;
-    std::map<std::string, Judgement, std::less<>> judgements_;
+    std::map<std::string, Judgements, std::less<>> judgements_;  // by file
     std::map<std::string, std::set<std::string>, std::less<>> late_fixtures_;
     std::map<std::string, std::string, std::less<>> imports_;
     std::optional<std::string> warning_;

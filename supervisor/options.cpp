@@ -130,7 +130,7 @@ struct Heading {
 };
 
 constexpr std::array<Heading, 2> kHeadings{{
-    {Section::kRunning, "Runs a pytest suite in parallel, each test isolated, with pytest's verdicts."},
+    {Section::kRunning, ""},  // below what the program is for
     {Section::kOutput, "Configuration and output:"},
 }};
 
@@ -178,9 +178,11 @@ boost::program_options::options_description describe_options() {
 }
 
 std::string help_text() {
-    std::string text = "Usage: tach-supervisor [option ...] [pytest option ...] [path or node id ...]\n";
+    std::string text =
+        "Usage: tach-supervisor [option ...] [pytest option ...] [path or node id ...]\n"
+        "Runs a pytest suite in parallel, each test isolated, with pytest's verdicts.\n";
     for (const Heading& heading : kHeadings) {
-        text += fmt::format("{}\n", heading.title);
+        if (!heading.title.empty()) text += fmt::format("{}\n", heading.title);
         for (const Option& option : kOptions) {
             if (option.section == heading.section) text += help_line(option);
         }

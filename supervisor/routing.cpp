@@ -12,15 +12,25 @@ std::string Forked::note() const {
 }
 
 std::map<std::uint32_t, Forked> forked_tests(std::span<const std::string> nodeids, const Memory& memory,
-                                             std::string_view key, const Suspicions& suspicions) {
+                                             const FileKey& key, const Suspicions& suspicions) {
     std::map<std::uint32_t, Forked> forked;
+    std::map<std::string_view, const Judgements*> known;  // by file; null: nothing that holds
+    const auto judgements_of = [&](std::string_view file) {
+        const auto [at, is_new] = known.try_emplace(file, nullptr);
+        if (!is_new) return at->second;
+        const Judgements* judgements = memory.judgements(file);
+        if (judgements != nullptr && !judgements->key.empty() && judgements->key == key(file)) at->second = judgements;
+        return at->second;
+    };
     for (std::uint32_t i = 0; i < nodeids.size(); ++i) {
-        const Judgement* judged = key.empty() ? nullptr : memory.judgement(nodeids[i], key);
-        if (judged != nullptr && !judged->why.empty()) {
-            forked.emplace(i, Forked{Forked::By::kEarlierRun, judged->why});
+        const std::string_view nodeid = nodeids[i];
+        const Judgements* judgements = judgements_of(nodeid.substr(0, nodeid.find("::")));
+        const std::string* judged = judgements == nullptr ? nullptr : judgements->of(nodeid);
+        if (judged != nullptr && !judged->empty()) {
+            forked.emplace(i, Forked{Forked::By::kEarlierRun, *judged});
             continue;
         }
-        const Suspicion* suspicion = suspicions.of(nodeids[i]);
+        const Suspicion* suspicion = suspicions.of(nodeid);
         if (suspicion == nullptr || (judged != nullptr && !suspicion->by_user)) continue;
         forked.emplace(i, Forked{Forked::By::kSources, suspicion->reasons.front()});
     }

@@ -5,6 +5,7 @@
 // say.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -27,10 +28,12 @@ struct Forked {
     bool operator==(const Forked&) const = default;
 };
 
-// Tests that have a process of their own instead of being rewound, by their place in `nodeids`. `key`: under which the
-// memory holds, "" if nothing of it does.
+// Under which what the guard found after tests of a file is remembered; "" if nothing is.
+using FileKey = std::function<std::string(std::string_view file)>;
+
+// Tests that have a process of their own instead of being rewound, by their place in `nodeids`.
 [[nodiscard]] std::map<std::uint32_t, Forked> forked_tests(std::span<const std::string> nodeids, const Memory& memory,
-                                                           std::string_view key, const Suspicions& suspicions);
+                                                           const FileKey& key, const Suspicions& suspicions);
 
 // What is shared: tests known to be order-dependent, and those that they need and that come after them.
 struct OrderDependents {

@@ -142,18 +142,18 @@ void Schedule::put_back(std::uint32_t item) {
     const std::uint32_t id = group_of_[item];
     Pool& pool = pools_[items_[item].base];
     Group& group = pool.groups[place(id)];
-    pool.slowest.erase({-group.cost, id});
+    pool.slowest.erase({last_[id], -group.cost, id});
     group.items.insert(std::upper_bound(group.items.begin(), group.items.end(), item), item);
     group.cost += cost_[item];
     group.alone = group.alone || has(items_[item], shm::kItemOwnWorker) || apart_[id];
-    pool.slowest.insert({-group.cost, id});
+    pool.slowest.insert({last_[id], -group.cost, id});
     pool.cost += cost_[item];
     ++remaining_;
 }
 
 Schedule::Group Schedule::take_group(Pool& pool, std::uint32_t id) {
     Group group = std::move(pool.groups.extract(place(id)).mapped());
-    pool.slowest.erase({-group.cost, id});
+    pool.slowest.erase({last_[id], -group.cost, id});
     pool.cost -= group.cost;
     remaining_ -= group.items.size();
     for (std::uint32_t item : group.items) out_[item] = true;
@@ -184,7 +184,7 @@ std::optional<Run> Schedule::next(std::uint32_t base) {
     if (found == pools_.end()) return std::nullopt;
     Pool& pool = found->second;
     const std::int64_t target = pool.cost / (kRunsPerWorker * std::int64_t{options_.workers});
-    const auto [negative_cost, slowest] = *pool.slowest.begin();
+    const auto [goes_last, negative_cost, slowest] = *pool.slowest.begin();
     std::vector<std::uint32_t> items;
     if (options_.durations_known && -negative_cost >= target) {
         items = take_group(pool, slowest).items;

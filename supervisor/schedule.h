@@ -18,6 +18,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -91,7 +92,7 @@ class Schedule {
     };
     struct Pool {
         std::map<std::size_t, Group> groups;  // by place(): collection order, but for those that go last
-        std::set<std::pair<std::int64_t, std::uint32_t>> slowest;  // (-cost, group)
+        std::set<std::tuple<bool, std::int64_t, std::uint32_t>> slowest;  // (goes last, -cost, group)
         std::int64_t cost = 0;
     };
 

@@ -324,6 +324,8 @@ void Session::interrupt(int signal) {
     if (stage_ != Stage::kRunning) return;
     schedule_->abandon();
     set_limits();
+    are_sources_late_ = true;
+    settle_routes();
     // Fixtures that are being set up or finalised have their time; a second signal ends them.
     stop_tests([](const Process&) { return true; }, shm::Phase::kTeardown);
     pump();

@@ -54,9 +54,9 @@ class Session {
     [[nodiscard]] const Results& results() const { return results_; }
     [[nodiscard]] ReportInputs report_inputs() const;
     [[nodiscard]] const Listing& listing() const { return listing_; }  // of --list and --explain
-    // Of --explain, after run(). An error if the test is not there, or the interpreter has not come to it: with no text
-    // in that case, since it has said why.
-    [[nodiscard]] base::Result<Explanation> explanation();
+    // For --explain, after run(), once: waits for the analysis. An error if the test is not there, or the interpreter
+    // has not come to it: with no text in that case, since it has said why.
+    [[nodiscard]] base::Result<Explanation> explain();
 
   private:
     using Id = int;  // of a process; never reused
@@ -189,14 +189,19 @@ class Session {
     [[nodiscard]] std::size_t live_workers() const;
     [[nodiscard]] std::uint32_t charged_item() const;
     [[nodiscard]] Schedule make_schedule() const;
-    void hold_back_order_dependents();
-    [[nodiscard]] std::string guard_key() const;
 
     // --- session_routes.cpp: which tests are not treated as the others
+    [[nodiscard]] bool wants_analysis() const;
     void start_analysis();
     void on_analysis();
+    void read_analysis();
     void await_routes();
+    void await_no_longer();
     void settle_routes();
+    void find_forked();
+    void hold_back_order_dependents();
+    [[nodiscard]] std::string guard_key(std::string_view file);
+    [[nodiscard]] bool goes_last(std::uint32_t index) const;
     [[nodiscard]] bool routes_are_due() const;
     [[nodiscard]] std::vector<Grouping> groupings() const;
 
@@ -272,7 +277,10 @@ class Session {
     std::optional<base::RunningCommand> analysis_;  // while it runs
     std::filesystem::path analysis_file_;
     std::int64_t analysis_started_ns_ = 0;
+    bool are_sources_late_ = false;
+    std::string sources_unknown_;  // why; empty: they are known, or not yet
     Suspicions suspicions_;
+    std::map<std::string, std::string, std::less<>> guard_keys_;  // by file
     bool routes_settled_ = false;
 
     std::optional<Memory> memory_;

@@ -140,13 +140,13 @@ void Session::remember() {
             memory_->learn_duration(results_.nodeid(i), result.duration_ns);
         }
     }
-    if (const std::string key = guard_key(); !key.empty()) {
-        for (const auto& [item, why] : judged_) {
-            const auto forked = forked_.find(item);
-            // What was once seen to be in the way stands: whether it is may be chance.
-            const bool stands = forked != forked_.end() && forked->second.by == Forked::By::kEarlierRun;
-            if (!stands) memory_->learn_judgement(results_.nodeid(item), {.why = why, .key = key});
-        }
+    for (const auto& [item, why] : judged_) {
+        const auto forked = forked_.find(item);
+        // What was once seen to be in the way stands: whether it is may be chance.
+        const bool stands = forked != forked_.end() && forked->second.by == Forked::By::kEarlierRun;
+        const std::string& nodeid = results_.nodeid(item);
+        const std::string key = guard_key(std::string_view(nodeid).substr(0, nodeid.find("::")));
+        if (!stands && !key.empty()) memory_->learn_judgement(nodeid, why, key);
     }
     memory_->save();
     if (auto warning = memory_->take_warning()) printer_.line("tach: " + *warning);

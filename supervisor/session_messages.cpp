@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "supervisor/kept_file.h"
 #include "supervisor/session.h"
+#include "supervisor/split.h"
 
 namespace tach::supervisor {
 
@@ -19,16 +20,6 @@ using shm::Message;
 using shm::Role;
 
 namespace {
-
-std::vector<std::string> split(std::string_view text, char separator) {
-    std::vector<std::string> parts;
-    while (!text.empty()) {
-        const std::size_t end = text.find(separator);
-        parts.emplace_back(text.substr(0, end));
-        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    }
-    return parts;
-}
 
 // No suite has more session fixtures than this; begin_running() checks the numbers against each other.
 constexpr std::int64_t kMostBases = 1 << 20;
@@ -295,6 +286,9 @@ void Session::handle_item_message(Id id, Message message) {
         case Kind::kLive:
             live_reasons_[message.head.item] = message.string(0);
             return;
+        case Kind::kJudged:
+            judged_[message.head.item] = message.string(0);
+            return;
         case Kind::kImported:
             return learn_imports(message);
         default:
@@ -341,10 +335,7 @@ void Session::item_done(Id, Message message) {
     }
     if ((message.head.b & shm::kDoneCondemned) != 0) {
         rewind_metrics_.condemned(std::string(message.string(4)));
-    }
-    if ((message.head.b & (shm::kDoneCondemned | shm::kDoneJudged)) != 0) {
         judged_[index] = message.string(4);
-        if (memory_) ask_for_modules();
     }
     result.warmed = result.warmed || (message.head.b & shm::kDoneWarmed) != 0;
     const bool held = (message.head.b & shm::kDoneHeld) != 0;

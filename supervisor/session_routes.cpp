@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "base/clock.h"
+#include "base/whole_file.h"
 #include "supervisor/ask_analyzer.h"
 #include "supervisor/kept_file.h"
 #include "supervisor/session.h"
@@ -17,26 +19,31 @@ using shm::Kind;
 namespace {
 
 // How long the first test waits for the analysis, which had all of pytest's collection for its work: as long as that
-// has taken, within bounds (a guess). An analysis that comes later is for the next run.
+// has taken, within bounds (a guess). One that comes later is for the next run.
 constexpr std::int64_t kShortestWaitNs = 200 * base::kNsPerMs;
 constexpr std::int64_t kLongestWaitNs = 2 * base::kNsPerSecond;
 
 }  // namespace
 
+bool Session::wants_analysis() const {
+    return settings_.mode.value != Mode::kShared && settings_.engine.value != Engine::kFork && !settings_.list;
+}
+
 // Beside pytest's collection, which takes longer.
 void Session::start_analysis() {
-    const bool is_wanted = settings_.mode.value != Mode::kShared && settings_.engine.value != Engine::kFork &&
-                           !settings_.list && !settings_.explain && !plan_.interactive && !analysis_ &&
-                           analysis_started_ns_ == 0;
-    if (!is_wanted) return;
+    if (!wants_analysis() || analysis_started_ns_ != 0) return;
     analysis_started_ns_ = base::monotonic_ns();
-    std::error_code gone;
-    const auto cwd = std::filesystem::current_path(gone);
-    if (gone) return;
-    auto started = base::RunningCommand::start(
-        analyzer_command(plan_.home, cwd, {"--output=" + analysis_file_.string()}, settings_.pytest_args));
+    auto started = base::Result<base::RunningCommand>(base::fail(base::Error{}));
+    if (auto made = make_kept_directory(analysis_file_.parent_path().parent_path()); !made) {
+        started = base::fail(made.error());
+    } else {
+        std::error_code gone;
+        started = base::RunningCommand::start(analyzer_command(plan_.home, std::filesystem::current_path(gone),
+                                                               {"--output=" + analysis_file_.string()}, settings_));
+    }
     if (!started) {
-        if (verbosity_ > 0) printer_.line("tach: the sources are not looked at: " + started.error().what);
+        sources_unknown_ = started.error().what;
+        if (verbosity_ > 0) printer_.line("tach: the sources are not looked at: " + sources_unknown_);
         return;
     }
     analysis_.emplace(*std::move(started));
@@ -46,17 +53,29 @@ void Session::start_analysis() {
 
 void Session::on_analysis() {
     loop_->remove(analysis_->pidfd());
+    const bool is_late = routes_settled_;
+    read_analysis();
+    if (!is_late) settle_routes();
+}
+
+// What it has found, once it has ended. A mistake in tach.toml is for the user to mend; a directory that cannot be
+// written only costs the verdict.
+void Session::read_analysis() {
     const base::Finished finished = analysis_->finish();
     analysis_.reset();
     if (finished.status != 0) {
-        // A mistake in tach.toml is for the user to mend; a directory that cannot be written only costs the verdict.
-        if (finished.status == kAnalyzerMistake || verbosity_ > 0) {
-            printer_.line("tach: the sources are not looked at: " + analyzer_reason(finished));
-        }
-    } else if (auto bytes = read_whole(analysis_file_, kMaxKeptBytes)) {
-        if (auto suspicions = Suspicions::read(*bytes)) suspicions_ = *std::move(suspicions);
+        sources_unknown_ = analyzer_reason(finished);
+        const bool is_shown = finished.status == kAnalyzerMistake || verbosity_ > 0;
+        if (is_shown && !settings_.explain) printer_.line("tach: the sources are not looked at: " + sources_unknown_);
+        return;
     }
-    settle_routes();
+    const auto bytes = base::read_file(analysis_file_, kMaxKeptBytes);
+    auto read = bytes ? Suspicions::read(*bytes) : base::fail(bytes.error());
+    if (!read) {
+        sources_unknown_ = read.error().what;
+    } else if (!routes_settled_) {
+        suspicions_ = *std::move(read);
+    }
 }
 
 std::vector<Grouping> Session::groupings() const {
@@ -66,43 +85,68 @@ std::vector<Grouping> Session::groupings() const {
     return groups;
 }
 
-// What the guard found on one engine may be otherwise on another. "": not known.
-std::string Session::guard_key() const {
-    if (opinion_key_.empty() || opinion_key_ == kKeyPending) return {};
-    return fmt::format("{} {}", opinion_key_, word(settings_.engine.value));
+// Of what a test's behaviour depends on, as far as it can be known cheaply; what the guard found on one engine may be
+// otherwise on another. "": not known, nothing is remembered.
+std::string Session::guard_key(std::string_view file) {
+    const auto [key, is_new] = guard_keys_.try_emplace(std::string(file));
+    if (!is_new) return key->second;
+    const std::string contents = suspicions_.contents_key(file);
+    if (contents.empty()) return {};
+    std::vector<std::filesystem::path> files;
+    if (!suspicions_.ini_file().empty()) {
+        files.push_back(analysis_file_.parent_path().parent_path() / suspicions_.ini_file());
+    }
+    const std::string extra = fmt::format("{} {} {}", contents, python_version_, word(settings_.engine.value));
+    return key->second = content_keys_.key(files, extra);
+}
+
+// Whether the schedule hands the test out after the others: it, or what stays with it in one process, is forked.
+bool Session::goes_last(std::uint32_t index) const {
+    const Item& item = items_[index];
+    if (workers_ < 2 || (item.flags & shm::kItemOwnWorker) != 0) return false;
+    if (item.unit == 0) return forked_.contains(index);
+    return std::any_of(forked_.begin(), forked_.end(),
+                       [&](const auto& entry) { return items_[entry.first].unit == item.unit; });
 }
 
 void Session::await_routes() {
-    if (memory_ && ((opinions_enabled() && memory_->has_opinions()) || memory_->has_judgements())) {
+    if (memory_ && opinions_enabled() && memory_->has_opinions()) {
         modules_asked_ = true;
         if (!processes_.at(zygote_).peer.post(Kind::kModules)) return fail_run("the zygote is gone");
     }
     if (analysis_) {
         const std::int64_t taken_ns = base::monotonic_ns() - analysis_started_ns_;
-        loop_->after(std::clamp(taken_ns, kShortestWaitNs, kLongestWaitNs), [this] {
-            if (!analysis_) return;
-            if (verbosity_ > 0) printer_.line("tach: the sources are still being looked at: that is for the next run");
-            loop_->remove(analysis_->pidfd());
-            analysis_.reset();
-            settle_routes();
-        });
+        loop_->after(std::clamp(taken_ns, kShortestWaitNs, kLongestWaitNs), [this] { await_no_longer(); });
     }
     settle_routes();
 }
 
+// It goes on beside the tests.
+void Session::await_no_longer() {
+    if (routes_settled_ || !analysis_) return;
+    if (verbosity_ > 0) printer_.line("tach: the sources are still being looked at: what they say is for the next run");
+    are_sources_late_ = true;
+    settle_routes();
+}
+
 bool Session::routes_are_due() const {
-    return stage_ == Stage::kRunning && !routes_settled_ && !analysis_ && !(modules_asked_ && opinion_key_.empty());
+    const bool waits = (analysis_ && !are_sources_late_) || (modules_asked_ && opinion_key_.empty());
+    return stage_ == Stage::kRunning && !routes_settled_ && !waits;
 }
 
 void Session::settle_routes() {
     if (solo_ || !routes_are_due()) return;
     routes_settled_ = true;
-    if (memory_ && settings_.engine.value != Engine::kFork) {
-        forked_ = forked_tests(nodeids_, *memory_, guard_key(), suspicions_);
-        if (!forked_.empty() && !interrupted_) schedule_.emplace(make_schedule());
-    }
+    if (wants_analysis()) find_forked();
+    if (!forked_.empty() && !interrupted_) schedule_.emplace(make_schedule());
     if (opinions_enabled() && modules_asked_) hold_back_order_dependents();
     pump();
+}
+
+void Session::find_forked() {
+    if (!memory_) return;
+    const auto key = [this](std::string_view file) { return guard_key(file); };
+    forked_ = forked_tests(nodeids_, *memory_, key, suspicions_);
 }
 
 // What earlier runs found to be order-dependent, and the tests that it needs, run as pytest would run them.
@@ -114,23 +158,23 @@ void Session::hold_back_order_dependents() {
     schedule_->take(shared_items_);
 }
 
-base::Result<Explanation> Session::explanation() {
+base::Result<Explanation> Session::explain() {
     if (!explained_ || !memory_) return base::fail(base::Error{});
     const std::uint32_t item = explained_->item;
     if (item >= items_.size()) return no_such_test(*settings_.explain, nodeids_);
-    Explanation::Inputs inputs{
-        .settings = settings_, .told = *explained_, .nodeid = nodeids_[item], .workers = workers_};
-    std::error_code gone;
-    const auto answer = ask_analyzer(plan_.home, "--explain", std::filesystem::current_path(gone),
-                                     {"--output=" + analysis_file_.string()}, settings_.pytest_args);
-    if (auto bytes = read_whole(analysis_file_, kMaxKeptBytes); answer && bytes) {
-        if (auto suspicions = Suspicions::read(*bytes)) suspicions_ = *std::move(suspicions);
-    } else {
-        inputs.sources_unknown = answer ? bytes.error().what : answer.error().what;
+    if (analysis_) {
+        // Nothing is left to finalise: from here on a signal may end us.
+        sigset_t all;
+        ::sigfillset(&all);
+        ::sigprocmask(SIG_UNBLOCK, &all, nullptr);
+        read_analysis();
     }
+    find_forked();
+    Explanation::Inputs inputs{.settings = settings_, .told = *explained_, .nodeid = nodeids_[item]};
+    inputs.is_last = goes_last(item);
+    inputs.sources_unknown = sources_unknown_;
     if (const Suspicion* suspicion = suspicions_.of(inputs.nodeid)) inputs.suspicion = *suspicion;
-    const auto forked = forked_tests(nodeids_, *memory_, guard_key(), suspicions_);
-    if (const auto found = forked.find(item); found != forked.end()) inputs.forked = found->second;
+    if (const auto found = forked_.find(item); found != forked_.end()) inputs.forked = found->second;
     if (settings_.second_opinion.value) {
         const OrderDependents dependents = order_dependents(nodeids_, groupings(), *memory_, opinion_key_);
         for (const auto& [dependent, opinion] : dependents.known) {

@@ -14,9 +14,9 @@ namespace tach::supervisor {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-base::Result<Since> ask_since(const Home& home, const fs::path& cwd, const std::string& revision,
-                              const std::vector<std::string>& pytest_args) {
-    const auto answer = ask_analyzer(home, "--since", cwd, {"--since=" + revision, "--format=json"}, pytest_args);
+base::Result<Since> ask_since(const Home& home, const fs::path& cwd, const Settings& settings) {
+    const auto answer =
+        ask_analyzer(home, "--since", cwd, {"--since=" + settings.since.value_or(""), "--format=json"}, settings);
     if (!answer) return base::fail(answer.error());
     auto since = read_since(*answer);
     if (!since) return mistake(fmt::format("--since: {}", since.error().what));

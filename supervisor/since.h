@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "supervisor/home.h"
+#include "supervisor/settings.h"
 
 namespace tach::supervisor {
 
@@ -25,9 +26,9 @@ struct Since {
 };
 
 // An error is a user's mistake (see usage.h): no such revision, no repository, a project that cannot be analysed.
-// pytest would be started in `cwd` with the words `pytest_args`.
+// pytest would be started in `cwd`; `settings` have the revision.
 [[nodiscard]] base::Result<Since> ask_since(const Home& home, const std::filesystem::path& cwd,
-                                            const std::string& revision, const std::vector<std::string>& pytest_args);
+                                            const Settings& settings);
 
 // What tach-analyzer --format json answers. EPROTO if it is none of that.
 [[nodiscard]] base::Result<Since> read_since(std::string_view json);

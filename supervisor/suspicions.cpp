@@ -1,6 +1,7 @@
 #include "supervisor/suspicions.h"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -20,8 +21,10 @@ std::string_view word(Scope scope) {
     return place < kWords.size() ? kWords.at(place) : "unknown";
 }
 
+// A file may have a bracket in its name.
 std::string_view without_parameters(std::string_view nodeid) {
-    return nodeid.substr(0, nodeid.find('['));
+    const std::size_t file_end = nodeid.find("::");
+    return file_end == std::string_view::npos ? nodeid : nodeid.substr(0, nodeid.find('[', file_end));
 }
 
 // The analysis is a file, so that its indices are claims.
@@ -92,9 +95,12 @@ bool is_of_test(const analysis::Fixture& fixture, const analysis::Test& test) {
 
 }  // namespace
 
-Suspicions::Suspicions(const Analysis& from) {
+Suspicions::Suspicions(const Analysis& from) : ini_file_(from.ini_file) {
     const Reader reader(from);
+    files_.reserve(from.modules.size());
     for (const analysis::Module& module : from.modules) {
+        File& file = files_.emplace_back(File{std::string(module.path), module.hash_low, module.hash_high, {}});
+        for (const analysis::Import& import : module.imports) file.imports.push_back(import.to);
         Suspicion suspicion = reader.of_module(module);
         if (!suspicion.reasons.empty()) by_file_.emplace(module.path, std::move(suspicion));
     }
@@ -126,6 +132,30 @@ Suspicions::Suspicions(const Analysis& from) {
         if (const analysis::Module* module = at(from.modules, test.module)) merge(all, reader.of_module(*module));
         merge(by_test_[std::string(without_parameters(test.id))], all);
     }
+}
+
+std::string Suspicions::contents_key(std::string_view file) const {
+    const auto first = std::lower_bound(files_.begin(), files_.end(), file,
+                                        [](const File& one, std::string_view path) { return one.path < path; });
+    if (first == files_.end() || first->path != file) return {};
+    std::vector<char> is_reached(files_.size(), 0);
+    std::vector<analysis::Index> open{static_cast<analysis::Index>(first - files_.begin())};
+    while (!open.empty()) {
+        const analysis::Index next = open.back();
+        open.pop_back();
+        const File* one = at(files_, next);
+        if (one == nullptr || is_reached[static_cast<std::size_t>(next)] != 0) continue;
+        is_reached[static_cast<std::size_t>(next)] = 1;
+        open.insert(open.end(), one->imports.begin(), one->imports.end());
+    }
+    std::string contents;
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+        if (is_reached[i] != 0) {
+            contents += fmt::format("{} {:016x}{:016x}\n", files_[i].path, files_[i].hash_high, files_[i].hash_low);
+        }
+    }
+    const XXH128_hash_t hash = XXH3_128bits(contents.data(), contents.size());
+    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
 base::Result<Suspicions> Suspicions::read(std::string_view bytes) {

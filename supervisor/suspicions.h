@@ -7,8 +7,8 @@
 // A test is suspected for its file, if importing that is toxic, and for toxic fixtures wider than a function that it
 // uses. setup_class and its like are taken to be used by all tests in classes of their file. Pure; made once a run.
 
+#include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +37,21 @@ class Suspicions {
     // Null: none.
     [[nodiscard]] const Suspicion* of(std::string_view nodeid) const;
 
+    // Of what a test of that file depends on, as far as the sources tell: the contents of all files that it reaches by
+    // its imports and conftest files. "": the file is not known.
+    [[nodiscard]] std::string contents_key(std::string_view file) const;
+    [[nodiscard]] const std::string& ini_file() const { return ini_file_; }  // relative to the root; "": none
+
   private:
+    struct File {
+        std::string path;
+        std::uint64_t hash_low = 0;
+        std::uint64_t hash_high = 0;
+        std::vector<shm::analysis::Index> imports;
+    };
+
+    std::vector<File> files_;  // by path
+    std::string ini_file_;
     std::map<std::string, Suspicion, std::less<>> by_file_;  // of all tests of a file
     std::map<std::string, Suspicion, std::less<>> by_test_;  // by id without parameters; with what is of its file
 };

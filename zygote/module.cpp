@@ -461,6 +461,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_RETIRED", Kind::kRetired),
     constant("KIND_DIFFERENCE", Kind::kDifference),
     constant("KIND_EXPLAINED", Kind::kExplained),
+    constant("KIND_JUDGED", Kind::kJudged),
     constant("KIND_LIVE", Kind::kLive),
     constant("KIND_IMPORTED", Kind::kImported),
     constant("ROLE_ZYGOTE", Role::kZygote),
@@ -495,7 +496,6 @@ constexpr Constant kConstants[] = {
     {"DONE_KEPT", tach::shm::kDoneKept},
     {"DONE_SHOULD_STOP", tach::shm::kDoneShouldStop},
     {"DONE_CONDEMNED", tach::shm::kDoneCondemned},
-    {"DONE_JUDGED", tach::shm::kDoneJudged},
     {"DONE_HELD", tach::shm::kDoneHeld},
     {"DONE_WARMED", tach::shm::kDoneWarmed},
 };

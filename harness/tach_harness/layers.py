@@ -237,6 +237,15 @@ def failing_as_filled(item: pytest.Item) -> Iterator[None]:
         del state.setup
 
 
+RIGHTS = ("Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp")
+
+
+def rights() -> str:
+    """Who this process is and what it may do, which no rewind brings back: lines of proc_pid_status(5)."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        return "".join(line for line in status if line.startswith(RIGHTS))
+
+
 def live_reason() -> str:
     """Why the state since the last guard mark cannot be rewound; "" if it can."""
     found = [f"{kind}: {detail}" for kind, detail in native.guard_findings() if kind != "regular"]

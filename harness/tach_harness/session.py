@@ -98,7 +98,7 @@ class TachPlugin:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None or solo.is_interactive(config):
+        if reporter is None or (solo.is_interactive(config) and not self.options.explain):
             return
         reporter._tw._file = self.sink
         reporter._file = self.sink
@@ -153,7 +153,8 @@ class TachPlugin:
         why = self.why_solo(session)
         if self.options.explain:
             explain.tell(plan, self.options.explain, why)
-            return True
+            send(native.KIND_RETIRED, item=NO_ITEM)
+            os._exit(0)  # no session has been: plugins have nothing to report, nor to write over
         if why is not None:
             return solo.run(session, self, why)
         return Server(session, self, plan).run()

@@ -549,6 +549,7 @@ class Worker:
             self.plugin.entropy.prepare(item.nodeid)
         self.reporter.begin(index, item)
         before = self._wide_state() if rewinding else None
+        rights = layers.rights() if index in self._forked else ""
         signal.signal(signal.SIGINT, self._sigint)
         interrupted = self._protocol(index, item, nextitem)
         self._sigint = signal.getsignal(signal.SIGINT)
@@ -560,10 +561,25 @@ class Worker:
         self._send_extras(index, mode, flags, late, started)
         if mode != native.MODE_SNAPSHOT:
             native.end()
+            if mode == native.MODE_FORK and index in self._forked:
+                self._judge_forked(index, rights)
             return Verdict(kept=bool(late), interrupted=interrupted)
         native.mark_end()
         imports, due = self.imports.note(index) if self.imports is not None else (0, False)
         return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, imports_due=due)
+
+    @staticmethod
+    def _judge_forked(index: int, rights: str) -> None:
+        """Tell whether it could have been rewound, for the next run to know; `rights`: those before the test.
+
+        What the test left may break this, too: then nothing is known.
+        """
+        try:
+            collect_garbage(YOUNG_GENERATIONS)
+            changed = "" if layers.rights() == rights else "it changed its user, groups or rights"
+            send(native.KIND_JUDGED, index, strings=(text(layers.live_reason() or changed),))
+        except BaseException:
+            return
 
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:
         """True if the session must end with this item."""
@@ -585,12 +601,6 @@ class Worker:
 
     def _send_extras(self, index: int, mode: int, flags: int, late: list[str], started: int) -> None:
         extras = {}
-        found: tuple[bytes, ...] = ()
-        if mode == native.MODE_FORK and index in self._forked:
-            # It was not rewound this time: whether it could have been is for the next run to know.
-            flags |= native.DONE_JUDGED
-            collect_garbage(YOUNG_GENERATIONS)
-            found = (b"", text(layers.live_reason()))
         if self.session.shouldstop or self.session.shouldfail:
             extras = {"shouldstop": self.session.shouldstop, "shouldfail": self.session.shouldfail}
             flags |= native.DONE_SHOULD_STOP
@@ -600,7 +610,7 @@ class Worker:
             note = f"set up {', '.join(late)} while it ran: the rest of that scope runs shared"
             send(native.KIND_LIVE, index, strings=(text(f"it set up {', '.join(late)} while it ran"),))
         duration = native.monotonic_ns() - started
-        strings = (pickle.dumps(extras), text(note), text("\n".join(late)), *found)
+        strings = (pickle.dumps(extras), text(note), text("\n".join(late)))
         # Held: another one follows when the process is back. What may end the run or the rewinding is told at once.
         held = flags & (native.DONE_HELD | native.DONE_KEPT | native.DONE_SHOULD_STOP) == native.DONE_HELD
         send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings, with_next=held)

@@ -253,6 +253,13 @@ TEST_CASE("an argument within another one counts as it does for each pytest") {
     CHECK(read(project, {"--keep-duplicates", "t/b", "t"}, 8).paths == Texts{"t/b", "t"});
 }
 
+TEST_CASE("a node id counts unless the file is collected as a whole") {
+    const ProjectDirectory project{{"pytest.ini", ""}, {"t/test_a.py", ""}};
+    CHECK(read(project, {"t/test_a.py::A::b[1]"}).node_ids == Texts{"t/test_a.py::A::b[1]"});
+    CHECK(read(project, {"t/test_a.py::A", "t/test_a.py"}).node_ids.empty());
+    CHECK(read(project, {"t/test_a.py::A", "t"}).node_ids.empty());
+}
+
 TEST_CASE("what does not exist is a problem, but not after an option that may have it as its value") {
     const ProjectDirectory project{{"pytest.ini", ""}, {"t/x", ""}};
     const Settings settings = read(project, {"nothing"});

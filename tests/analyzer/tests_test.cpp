@@ -416,3 +416,37 @@ TEST_CASE("a class that inherits from itself, or without a consistent order, end
     CHECK(has(reasons(found, "test_it.py::TestCross::test_x"), Dynamic::kBaseClass));
     CHECK(find(found.tests, "test_it.py::TestAlias::TestInner::test_x") != nullptr);
 }
+
+TEST_CASE("of a file that is collected in part, what node ids name is found, in their order") {
+    Source source("test_it.py");
+    const Index cls = source.cls("TestIt");
+    source.def("test_in", {}, cls);
+    source.parametrize(source.def("test_x", {"x"}), {"x"}, {"1", "2"});
+    source.def("test_y");
+    Index computed = source.def("test_z", {"z"});
+    source.parametrize(computed, {"z"}, {}).known = false;
+    Project project = project_of({source});
+    project.settings.node_ids = {"test_it.py::test_z[3]", "test_it.py::test_x[2]", "test_it.py::TestIt",
+                                 "test_it.py::test"};
+    const Tests tests = find_tests(project, lookup_of(project), {});
+    CHECK(known(tests) == Strings{"test_it.py::test_x[2]", "test_it.py::TestIt::test_in"});
+    CHECK(dynamic(tests) == Strings{"test_it.py::test_z"});
+    REQUIRE(tests.files.size() == 1);
+    CHECK(tests.files[0].count == 3);
+}
+
+TEST_CASE("modules of tests that pytest would import by one name, or by none, are not certain") {
+    std::vector<Source> sources;
+    for (const char* path : {"a/test_x.py", "b/test_x.py", "b/test_y.py", "b/test_z.w.py"}) {
+        sources.emplace_back(path).def("test_it");
+    }
+    Project project = project_of(std::move(sources));
+    ModuleLookup lookup = lookup_of(project);
+    lookup.name = [&](Index file) { return Text(project.files[static_cast<std::size_t>(file)].path).substr(2); };
+    const Tests tests = find_tests(project, lookup, {});
+    CHECK(known(tests) == Strings{"b/test_y.py::test_it"});
+    CHECK(has(find(tests, "a/test_x.py::test_it")->reasons, Dynamic::kModuleName));
+    CHECK(has(find(tests, "b/test_z.w.py::test_it")->reasons, Dynamic::kModuleName));
+    project.settings.import_mode = ImportMode::kImportlib;
+    CHECK(known(find_tests(project, lookup, {})).size() == 4);
+}

@@ -191,6 +191,24 @@ TEST_CASE("a package that norecursedirs leave out may still be imported") {
     CHECK(collected(project).empty());
 }
 
+TEST_CASE("conftest.py files above confcutdir do not count, nor any with --noconftest") {
+    const ProjectDirectory project{{"pytest.ini", ""},
+                                   {"conftest.py", ""},
+                                   {"one/conftest.py", ""},
+                                   {"two/conftest.py", ""},
+                                   {"one/test_a.py", ""}};
+    const auto counting = [&](const Texts& arguments) {
+        Texts paths;
+        for (const WalkedFile& file : walk_of(settings_of(project, arguments)).files) {
+            if (file.is_conftest) paths.push_back(file.path);
+        }
+        return paths;
+    };
+    CHECK(counting({}) == Texts{"conftest.py", "one/conftest.py", "two/conftest.py"});
+    CHECK(counting({"--confcutdir=" + project.path("one")}) == Texts{"one/conftest.py", "two/conftest.py"});
+    CHECK(counting({"--noconftest"}).empty());
+}
+
 TEST_CASE("on the way to what is collected only conftest.py and __init__.py matter") {
     const ProjectDirectory project{{"pytest.ini", ""}, {".h/conftest.py", ""}, {".h/__init__.py", ""},
                                    {".h/x.py", ""},    {".h/t/test_a.py", ""}, {".h/u/test_b.py", ""}};

@@ -6,7 +6,8 @@
     conformance.py fetch [--suites a,b]         download the suites of real projects
     conformance.py all --tach PATH              our own suite and all six, on every python and pytest
     conformance.py quick --tach PATH            the same, small enough for CI
-    conformance.py analysis --tach PATH         what tach-analyzer says of the six, and what pytest collects
+    conformance.py analysis --tach PATH         what tach-analyzer says of the six, what pytest collects, and what
+                                                comes of a sample of their tests (--whole: of all) when they run
 
 Exits 0 without differences, 1 with, 2 if it could not run. `all` and `quick` end with `N passed, N failed`.
 """
@@ -16,10 +17,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from analysis import compare_analysis
+from analysis import Subject, compare_analysis
+from foretold import SAFE_GOAL, counts
 from job import Job, run_job
 from matrix import Combination, Settings, all_requirements, own_combinations, real_combinations, run_all
 from process import HarnessError
@@ -68,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--pytest", action="append", default=[], metavar="VERSION")
         if name == "analysis":
             command.add_argument("--analyzer", type=Path, help="tach-analyzer (default: of the build of --tach)")
+            command.add_argument("--whole", action="store_true", help="run all tests, not the sample of each suite")
         if name in ("all", "quick", "fetch", "analysis"):
             everything = ",".join(load_suites())
             command.add_argument("--suites", default=QUICK_SUITES if name == "quick" else everything)
@@ -150,29 +155,42 @@ def _quick(options: argparse.Namespace, args: list[str]) -> int:
     own = own_combinations([new], options.own) + own_combinations([old], options.own, "fork")
     own = [c for c in own if not c.label.startswith("own/core-short") or not middle]
     own += own_combinations(middle, options.own or "core-short")
-    return _run(options, args, own + real_combinations(_suites(options), [new]))
+    # The largest first, so that no core waits for it at the end; of the real suites, samples.
+    real = [replace(c, sampled=True) for c in real_combinations(_suites(options), [new])]
+    return _run(options, args, real + own)
 
 
 def _analysis(options: argparse.Namespace, args: list[str]) -> int:
-    """Compare the analysis of each suite with pytest's collection; the newest pytest on the newest interpreter."""
-    python, failed = _pythons(options)[-1], 0
-    analyzer = options.analyzer or _tach(options).executable.parents[1] / "analyzer" / "tach-analyzer"
-    say(f"{'suite':16} {'pytest':8} {'items':>7} {'known':>14}  {'differences':>11}  modules")
-    suites = _suites(options)
-    for version in options.pytest or [PYTESTS[-1]]:
-        for suite in (suite for suite in suites if suite.runs_on(version)):
-            executable = environment(options.cache, python, version, all_requirements(options.cache))
-            project = fetch(suite, options.cache)[1]
-            verdict = compare_analysis(analyzer.resolve(), executable, version, project, list(suite.args))
-            share = f"{verdict.known} ({verdict.known / max(verdict.items, 1):.1%})"
-            levels = ", ".join(f"{count} {level}" for level, count in sorted(verdict.modules.items()))
-            found = verdict.differences
-            say(f"{suite.name:16} {version:8} {verdict.items:>7} {share:>14}  {len(found):>11}  {levels}")
-            for line in found[:20]:
-                say(f"    {line}")
-            failed += bool(found)
-    say(f"{len(suites) * len(options.pytest or [1]) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    """Compare the analysis of each suite with pytest's collection and tach's runs; newest pytest, newest interpreter."""
+    python, tach, modules, failed = _pythons(options)[-1], _tach(options), Counter[str](), 0
+    analyzer = (options.analyzer or tach.analyzer).resolve()
+    say(f"{'suite':16} {'pytest':8} {'items':>7} {'known':>14}  {'differences':>11}  modules of tests; tests that ran")
+    versions = options.pytest or [PYTESTS[-1]]
+    pairs = [(version, suite) for version in versions for suite in _suites(options) if suite.runs_on(version)]
+    for version, suite in pairs:
+        executable = environment(options.cache, python, version, all_requirements(options.cache))
+        project = fetch(suite, options.cache)[1]
+        sample = () if options.whole else suite.sample
+        verdict = compare_analysis(analyzer, tach, Subject(project, executable, version, suite.args, sample))
+        share = f"{verdict.known} ({verdict.known / max(verdict.items, 1):.1%})"
+        found = verdict.differences
+        called = f"{counts(verdict.modules)}; {verdict.foretold}"
+        say(f"{suite.name:16} {version:8} {verdict.items:>7} {share:>14}  {len(found):>11}  {called}")
+        for line in found[:20]:
+            say(f"    {line}")
+        modules += verdict.modules
+        failed += bool(found)
+    is_enough = _say_shares(modules)
+    say(f"{len(pairs) + is_enough - failed} passed, {failed + (not is_enough)} failed")
+    return 1 if failed or not is_enough else 0
+
+
+def _say_shares(modules: Counter[str]) -> bool:
+    """Print which share of the modules of tests is of which level, and say whether enough of them are safe."""
+    total = max(modules.total(), 1)
+    shares = ", ".join(f"{modules[level] / total:.1%} {level}" for level in ("safe", "toxic", "unknown"))
+    say(f"modules of tests: {shares}; the goal is more than {SAFE_GOAL:.0%} safe")
+    return modules["safe"] / total > SAFE_GOAL
 
 
 def _suites(options: argparse.Namespace) -> list[Suite]:

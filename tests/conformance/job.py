@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis import analyse
 from diff import compare, output_differences, prefixed
+from foretold import Foretold, compare_foretold
 from model import Difference, Run
 from pollution import Polluted, explain
 from reference import list_pytest, run_pytest
@@ -53,6 +55,7 @@ class Verdict:
     polluted: list[Polluted] = field(default_factory=list)
     unstable: list[Difference] = field(default_factory=list)
     modes: Counter[str] = field(default_factory=Counter)
+    foretold: Foretold = field(default_factory=Foretold)
 
     def lines(self) -> list[str]:
         """Return the report, differences first."""
@@ -81,6 +84,7 @@ class Comparison:
         subjects = self.session([self.tach] * len(self.job.steps))
         for run in subjects:
             self.verdict.modes.update(run.modes)
+        foretold = self._compare_foretold(subjects[0])
         if len(self.job.steps) == 1:
             references[0] = self._explained(references[0], subjects[0])
         found = self._compare_steps("", references, subjects)
@@ -91,6 +95,7 @@ class Comparison:
         elif self.job.listing:
             found += self._compare_listing()
         self.verdict.differences = self._stable(references, found) if found else []
+        self.verdict.differences += foretold
         return self.verdict
 
     def session(self, runners: Sequence[Runner]) -> list[Run]:
@@ -104,6 +109,15 @@ class Comparison:
             step = f"{prefix}STEP{number}-" if len(references) > 1 else prefix
             found += prefixed(step, compare(reference, subject, self.job.events))
         return found
+
+    def _compare_foretold(self, subject: Run) -> list[Difference]:
+        """Compare with what can be known of the project without running it. The first step's is enough."""
+        if not subject.report:
+            return []
+        analysis = analyse(self._tach.analyzer, self.space.project)
+        self.verdict.foretold = compare_foretold(analysis, subject.report, subject.output)
+        wrong = self.verdict.foretold.wrong
+        return [Difference("FORETOLD", event.nodeid, "safe to rewind", event.why) for event in wrong]
 
     def _compare_replay(self, references: list[Run]) -> list[Difference]:
         replays = self.session([self.replay] * len(self.job.steps))

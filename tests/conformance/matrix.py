@@ -44,6 +44,7 @@ class Combination:
     python: Python
     pytest: str
     engine: str = ""  # of tach; empty: as the command line of this program has it
+    sampled: bool = False  # of a real suite just the sample
 
     @property
     def label(self) -> str:
@@ -64,7 +65,7 @@ class Combination:
             _, project = fetch(self.suite, settings.cache)
             requirements = all_requirements(settings.cache)
         executable = environment(settings.cache, self.python, self.pytest, requirements)
-        steps = (self.suite.args + settings.extra_args,)
+        steps = (self.suite.args + (self.suite.sample if self.sampled else ()) + settings.extra_args,)
         verdict = run_job(Job(project, executable, steps, replay=settings.replay), tach)
         if verdict.tests == 0:
             raise HarnessError(f"pytest ran no test of {self.suite.name} and ended with {verdict.exit_codes}")

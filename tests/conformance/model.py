@@ -7,6 +7,7 @@ neither of them. Values are plain data; nothing here runs anything.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 PHASES = ("setup", "call", "teardown")
 
@@ -52,6 +53,7 @@ class Run:
     listed: list[str] | None = None
     modes: dict[str, int] = field(default_factory=dict)  # tach's: how many tests ran in each
     output: str = ""
+    report: dict[str, Any] = field(default_factory=dict)  # tach's JSON
     problems: list[str] = field(default_factory=list)
 
 

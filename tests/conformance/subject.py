@@ -30,6 +30,12 @@ class Tach:
     executable: Path
     args: tuple[str, ...] = ()
 
+    @property
+    def analyzer(self) -> Path:
+        """Return tach-analyzer: beside tach where it is installed, in a room of its own where it is built."""
+        beside = self.executable.with_name("tach-analyzer")
+        return beside if beside.is_file() else self.executable.parents[1] / "analyzer" / "tach-analyzer"
+
     def command(self, python: Path, *options: str) -> list[str]:
         """Return a command line up to where the user's own arguments start."""
         return [str(self.executable), "--python", str(python), *self.args, *options]
@@ -44,7 +50,9 @@ def run_tach(space: Workspace, tach: Tach, python: Path, args: Sequence[str], ti
     if done.timed_out:
         result.problems.append(f"did not end within {done.duration:.0f} s")
     try:
-        fill_from_json(result, json.loads(done.stdout))
+        document = json.loads(done.stdout)
+        fill_from_json(result, document)
+        result.report = document
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         tail = (done.stdout[-200:] + done.stderr[-200:]).strip()
         result.problems.append(f"stdout is not one JSON object as promised: {error!r}: {tail!r}")

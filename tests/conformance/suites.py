@@ -26,6 +26,7 @@ class Suite:
     requirements: tuple[str, ...]
     args: tuple[str, ...]
     pytests: tuple[int, ...] = ()
+    sample: tuple[str, ...] = ()
 
     def runs_on(self, pytest: str) -> bool:
         """Tell whether the suite is meant for that pytest."""
@@ -48,6 +49,7 @@ def load_suites() -> dict[str, Suite]:
             tuple(e["requirements"]),
             tuple(e["args"]),
             tuple(e.get("pytests", ())),
+            tuple(e.get("sample", ())),
         )
         for name, e in entries.items()
     }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from runner import SUPERVISOR, Project
+from runner import ROOT, SUPERVISOR, Project
+
+# Last: names of its modules must not hide others.
+sys.path.append(str(ROOT / "tests" / "conformance"))
 
 
 def pytest_sessionstart() -> None:

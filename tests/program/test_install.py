@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from runner import SUPERVISOR, Project, Run, clean_environment
 
@@ -62,15 +64,37 @@ def test_a_symbolic_link_to_it_works(installed: Path, project: Project) -> None:
     )
 
 
-def test_the_man_page_is_there(installed: Path) -> None:
-    (page,) = installed.rglob("man/man1/tach-supervisor.1*")
+@pytest.mark.parametrize("program", ["supervisor", "analyzer"])
+def test_the_man_page_is_there(installed: Path, program: str) -> None:
+    (page,) = installed.rglob(f"man/man1/tach-{program}.1*")
     if page.suffix == ".1":
-        assert page.read_text().startswith(".TH TACH\\-SUPERVISOR 1")
+        assert page.read_text().startswith(f".TH TACH\\-{program.upper()} 1")
+
+
+def test_the_analyzer_runs_from_elsewhere(installed: Path, project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    command = [str(installed / "bin" / "tach-analyzer"), "--format", "json"]
+    result = Run(command, project.path, clean_environment()).finish().expect(0)
+    schema = json.loads((installed / "share" / "tach" / "analysis.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(result.out), schema)
+
+
+def test_what_asks_the_analyzer_finds_the_installed_one(installed: Path, project: Project) -> None:
+    project.write("test_it.py", "def test_a(): pass\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=project.path, check=True)
+    words = ["-c", "user.name=a", "-c", "user.email=a", "commit", "--quiet", "--allow-empty", "-m", "first"]
+    subprocess.run(["git", *words], cwd=project.path, check=True)
+    command = [str(installed / "bin" / "tach-supervisor"), "--python", sys.executable, "--since", "HEAD"]
+    Run(command, project.path, clean_environment()).finish().expect(0, passed=1)
 
 
 def test_nothing_is_installed_twice_or_elsewhere(installed_files: set[str]) -> None:
     names = installed_files
-    assert "bin/tach-supervisor" in names
+    assert {name for name in names if name.startswith("bin/")} == {"bin/tach-analyzer", "bin/tach-supervisor"}
+    assert {name for name in names if name.endswith(".schema.json")} == {
+        "share/tach/analysis.schema.json",
+        "share/tach/report.schema.json",
+    }
     assert len([name for name in names if name.endswith("/tach-zygote")]) == 1
     assert len([name for name in names if name.endswith("/_tach.abi3.so")]) == 1
     assert [name for name in names if "__pycache__" in name or name.endswith((".a", ".h"))] == []

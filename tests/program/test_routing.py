@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from typing import Any
 
 import pytest
-from runner import ENGINE, Project, Report
+from runner import ANALYZER, ENGINE, SUPERVISOR, Project, Report, Run, clean_environment
 
 pytestmark = pytest.mark.skipif(ENGINE == "fork", reason="only where tests are rewound is there something to choose")
 
@@ -148,7 +150,7 @@ def test_explain_gives_the_evidence(suite: Project) -> None:
     suite.write("helper.py", "from lib import pool\n")
     suite.write("test_chain.py", "import helper\ndef test_it(tmp_path): pass\n")
     text = suite.tach("--explain", "test_chain.py::test_it").expect(0).out
-    assert text.startswith("test_chain.py::test_it\n  mode     fork, after the tests that are rewound\n")
+    assert text.startswith("test_chain.py::test_it\n  mode     fork, after the others\n")
     assert "\n  path     full: " in text
     assert f"\n  engine   {ENGINE} (" in text
     chain = "by way of test_chain.py -> helper.py -> lib/pool.py"
@@ -200,7 +202,7 @@ def test_explain_knows_order_dependents(project: Project) -> None:
 def test_what_cannot_be_explained(project: Project) -> None:
     project.write("test_it.py", "import pytest\n@pytest.mark.parametrize('n', [1])\ndef test_it(n): pass\n")
     assert project.tach("--explain", "test_it.py::test_ti[1]").expect(4).err == (
-        "tach: --explain test_it.py::test_ti[1]: no such test; did you mean test_it.py::test_it[1]?\n"
+        "tach: --explain test_it.py::test_ti[1]: no such test is selected; did you mean test_it.py::test_it[1]?\n"
     )
     assert "did you mean test_it.py::test_it[1]?" in project.tach("--explain", "test_it.py::test_it").expect(4).err
     assert project.tach("--explain").expect(4).err == (
@@ -210,3 +212,99 @@ def test_what_cannot_be_explained(project: Project) -> None:
     project.write("test_broken.py", "1 +\n")
     broken = project.tach("--explain", "test_it.py::test_it[1]").expect(2)
     assert "SyntaxError" in broken.out
+
+
+def test_a_part_of_the_suite_knows_what_the_whole_has_found(suite: Project) -> None:
+    run(suite)
+    assert run(suite, "test_toxic.py").modes["test_plain"] == "snapshot"
+    assert run(suite, "test_toxic.py::test_leaks").modes == {"test_leaks": "fork"}
+    assert run(suite).data["metrics"]["suspected"] == 0
+
+
+@pytest.mark.parametrize("where", ["ci.toml", "tach.toml"])
+def test_the_rules_are_of_the_file_that_is_named(project: Project, where: str) -> None:
+    project.write(where, RULE)
+    project.write("empty.toml", "")
+    project.write("pytest.ini", "[pytest]\npythonpath = .\n")
+    project.write("helper.py", "def connect(): pass\n")
+    project.write("test_it.py", "import helper\nhelper.connect()\ndef test_it(): pass\n")
+    assert run(project, "--config", where).modes == {"test_it": "fork"}
+    assert run(project, "--config", "empty.toml").modes == {"test_it": "snapshot"}
+    assert "talks to the licence server" in str(explained(project, "test_it.py::test_it", "--config", where)["because"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_what_a_rewind_cannot_undo_is_seen_in_a_forked_test(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import os, socket
+        import pytest
+        socket.socket().close()
+        @pytest.fixture(scope="class")
+        def wide(): return []
+        class TestIt:
+            def test_a(self, wide): wide.append(1); assert wide == [1]
+            def test_b(self, wide): wide.append(1); assert wide == [1]; os.setuid(65534)
+            def test_c(self, wide): wide.append(1); assert wide == [1]
+        """,
+    )
+    assert set(run(project).expect(0, passed=3).modes.values()) == {"fork"}
+    for _ in range(2):
+        report = run(project).expect(0, passed=3)
+        assert report.modes == {"TestIt::test_a": "snapshot", "TestIt::test_b": "fork", "TestIt::test_c": "snapshot"}
+        assert "it changed its user, groups or rights" in report.test("::test_b")["note"]
+
+
+def test_what_breaks_the_guard_costs_no_verdict(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import builtins, socket
+        socket.socket().close()
+        def no(*args, **kwargs): raise RuntimeError("no")
+        def test_it(): builtins.open = no
+        """,
+    )
+    for _ in range(2):
+        assert run(project).expect(0, passed=1).modes == {"test_it": "fork"}
+
+
+def test_what_the_analysis_writes_is_not_to_be_committed(suite: Project) -> None:
+    suite.tach("--explain", "test_safe.py::test_one").expect(0)
+    assert (suite / ".tach" / "analysis").is_file()
+    assert (suite / ".tach" / ".gitignore").read_text() == "*\n"
+
+
+def test_explain_leaves_reports_alone(project: Project) -> None:
+    project.write("test_it.py", "def test_it(): pass\n")
+    project.write("conftest.py", "def pytest_sessionfinish(): raise ValueError\n")
+    project.write("report.xml", "precious")
+    project.tach("--explain", "test_it.py::test_it", "--junit-xml", "report.xml", "--pdb").expect(0)
+    assert (project / "report.xml").read_text() == "precious"
+
+
+SLOW = """#!/bin/sh
+sleep 3
+exec "{analyzer}" "$@"
+"""
+
+
+def test_a_late_analysis_is_for_the_next_run(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    build = SUPERVISOR.parent.parent
+    if not (build / "zygote").is_dir():
+        pytest.skip("needs a build directory, to put another analyzer in the place of its own")
+    home = tmp_path_factory.mktemp("home")
+    (home / "zygote").symlink_to(build / "zygote")
+    for room in ("supervisor", "analyzer"):
+        (home / room).mkdir()
+    shutil.copy(SUPERVISOR, home / "supervisor")
+    slow = home / "analyzer" / "tach-analyzer"
+    slow.write_text(SLOW.format(analyzer=ANALYZER))
+    slow.chmod(0o755)
+    project.write("test_it.py", "import socket, time\nsocket.socket().close()\ndef test_it(): time.sleep(4)\n")
+    command = [str(home / "supervisor" / SUPERVISOR.name), "--python", project.python, "--engine", ENGINE, "-v"]
+    late = Run(command, project.path, clean_environment()).finish().expect(0, passed=1)
+    assert "the sources are still being looked at" in late.out, late
+    assert (project / ".tach" / "analysis").is_file()
+    assert run(project).modes == {"test_it": "fork"}

@@ -4,7 +4,7 @@
 
 #include "supervisor/settings.h"
 #include "tests/catch.h"
-#include "tests/supervisor/temp_dir.h"
+#include "tests/temp_dir.h"
 
 using namespace tach::supervisor;
 using tach::test::TempDir;

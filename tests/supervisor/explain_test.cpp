@@ -14,7 +14,7 @@ struct Case {
     Settings settings{};
     Explained told{
         .item = 0, .fixtures = {{"tmp_path", "function", "_pytest.tmpdir", false}}, .why_solo = {}, .why_shared = {}};
-    Explanation::Inputs inputs{.settings = settings, .told = told, .nodeid = "a.py::test_it", .workers = 2};
+    Explanation::Inputs inputs{.settings = settings, .told = told, .nodeid = "a.py::test_it", .is_last = true};
 
     Case() { settings.engine.value = Engine::kWpAsync; }
     Case(const Case&) = delete;
@@ -33,7 +33,8 @@ std::string line(const std::string& subject, const std::string& finding) {
 }  // namespace
 
 TEST_CASE("a test that nothing is known of is rewound") {
-    const Case plain;
+    Case plain;
+    plain.inputs.is_last = false;
     CHECK(plain.text() ==
           "a.py::test_it\n"
           "  mode     snapshot\n"
@@ -47,9 +48,9 @@ TEST_CASE("the first reason that applies decides") {
     Case one;
     one.inputs.forked = Forked{Forked::By::kSources, "importing a.py: thread"};
     one.inputs.suspicion = Suspicion{.reasons = {"importing a.py: thread"}};
-    CHECK(has(one.text(), line("mode", "fork, after the tests that are rewound\n")));
+    CHECK(has(one.text(), line("mode", "fork, after the others\n")));
     CHECK(has(one.text(), line("because", "the sources: importing a.py: thread\n")));
-    one.inputs.workers = 1;
+    one.inputs.is_last = false;
     CHECK(has(one.text(), line("mode", "fork\n")));
 
     one.inputs.forked.reset();  // the guard has found nothing
@@ -80,7 +81,7 @@ TEST_CASE("wide fixtures make a condition, and sources that cannot be looked at 
 
     const auto json = nlohmann::json::parse(Explanation(wide.inputs).json());
     CHECK(json["mode"] == "snapshot");
-    CHECK(json["last"] == false);
+    CHECK(json["last"] == true);
     CHECK(json["fixtures"][1] == nlohmann::json{{"name", "server"}, {"scope", "module"}, {"place", "a.py:2"}});
     CHECK(json["because"].size() == 2);
 }
@@ -88,10 +89,11 @@ TEST_CASE("wide fixtures make a condition, and sources that cannot be looked at 
 TEST_CASE("an id that is none has a suggestion") {
     const std::vector<std::string> ids{"a.py::test_one", "a.py::test_two[x]", "a.py::test_two[y]"};
     CHECK(no_such_test("a.py::test_oen", ids).value().what ==
-          "--explain a.py::test_oen: no such test; did you mean a.py::test_one?");
+          "--explain a.py::test_oen: no such test is selected; did you mean a.py::test_one?");
     CHECK(no_such_test("a.py::test_two", ids).value().what ==
-          "--explain a.py::test_two: no such test; did you mean a.py::test_two[x]?");
-    CHECK(no_such_test("elsewhere", ids).value().what == "--explain elsewhere: no such test; --list prints their ids");
+          "--explain a.py::test_two: no such test is selected; did you mean a.py::test_two[x]?");
+    CHECK(no_such_test("elsewhere", ids).value().what ==
+          "--explain elsewhere: no such test is selected; --list prints their ids");
 }
 
 TEST_CASE("what the interpreter tells is read, short or not") {

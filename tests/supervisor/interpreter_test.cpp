@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "tests/catch.h"
-#include "tests/supervisor/temp_dir.h"
+#include "tests/temp_dir.h"
 
 using namespace tach::supervisor;
 using tach::test::TempDir;

@@ -8,7 +8,7 @@
 #include <ctime>
 
 #include "tests/catch.h"
-#include "tests/supervisor/temp_dir.h"
+#include "tests/temp_dir.h"
 
 using namespace tach::supervisor;
 namespace fs = std::filesystem;

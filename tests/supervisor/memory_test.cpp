@@ -1,13 +1,13 @@
 #include "supervisor/memory.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <iterator>
 
 #include "tests/catch.h"
-#include "tests/supervisor/temp_dir.h"
+#include "tests/largest_file.h"
+#include "tests/temp_dir.h"
 
 using namespace tach::supervisor;
 namespace fs = std::filesystem;
@@ -193,18 +193,17 @@ TEST_CASE("a full disk leaves the old memory as it was") {
     const Project project;
     learn(project.root(), "a.py::one", 1'000'000);
     const std::string before = project.read(project.memory());
-    // The temporary file's name is known: let writing it fail the way a full disk does.
-    const fs::path temporary = fmt::format("{}.{}.tmp", project.memory().string(), ::getpid());
-    fs::create_symlink("/dev/full", temporary);
     Memory memory = Memory::load(project.root());
     memory.learn_duration("a.py::two", 1);
-    memory.save();
+    {
+        // The limit of a file stands for the end of the disk.
+        const tach::test::LargestFile limit(10);
+        memory.save();
+    }
     const auto warning = memory.take_warning();
     REQUIRE(warning);
-    CHECK(warning->find("No space left on device") != std::string::npos);
+    CHECK(warning->find("File too large") != std::string::npos);
     CHECK(project.read(project.memory()) == before);
-    CHECK_FALSE(fs::exists(fs::symlink_status(temporary)));
-    CHECK(fs::exists("/dev/full"));
 }
 
 TEST_CASE("git does not see the memory, and a user's own ignore file is left alone") {
@@ -263,14 +262,23 @@ TEST_CASE("within a run a file is read again when its size or time changes") {
 TEST_CASE("what the guard found is remembered under its key, as long as its file is there") {
     const Project project;
     Memory memory = Memory::load(project.root());
-    CHECK_FALSE(memory.has_judgements());
-    memory.learn_judgement("a.py::test_it", {.why = "it left a thread running", .key = "k"});
-    memory.learn_judgement("gone.py::test_it", {.why = "it left a child", .key = "k"});
+    memory.learn_judgement("a.py::test_it", "it left a thread running", "k");
+    memory.learn_judgement("a.py::TestA::test_b", "", "k");
+    memory.learn_judgement("gone.py::test_it", "it left a child", "k");
     memory.save();
 
-    const Memory again = Memory::load(project.root());
-    REQUIRE(again.judgement("a.py::test_it", "k") != nullptr);
-    CHECK(again.judgement("a.py::test_it", "k")->why == "it left a thread running");
-    CHECK(again.judgement("a.py::test_it", "another") == nullptr);
-    CHECK(again.judgement("gone.py::test_it", "k") == nullptr);
+    Memory again = Memory::load(project.root());
+    const Judgements* of_a = again.judgements("a.py");
+    REQUIRE(of_a != nullptr);
+    CHECK(of_a->key == "k");
+    REQUIRE(of_a->of("a.py::test_it") != nullptr);
+    CHECK(*of_a->of("a.py::test_it") == "it left a thread running");
+    REQUIRE(of_a->of("a.py::TestA::test_b") != nullptr);
+    CHECK(of_a->of("a.py::TestA::test_b")->empty());
+    CHECK(of_a->of("a.py::test_other") == nullptr);
+    CHECK(again.judgements("gone.py") == nullptr);
+
+    again.learn_judgement("a.py::test_it", "", "another");
+    CHECK(again.judgements("a.py")->key == "another");
+    CHECK(again.judgements("a.py")->why.size() == 1);
 }

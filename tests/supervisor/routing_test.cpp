@@ -30,8 +30,12 @@ Suspicions suspect_b(bool by_user = false) {
 
 Memory memory_of(const std::vector<std::pair<std::string, std::string>>& judgements) {
     Memory memory("/nonexistent");
-    for (const auto& [nodeid, why] : judgements) memory.learn_judgement(nodeid, {.why = why, .key = "k"});
+    for (const auto& [nodeid, why] : judgements) memory.learn_judgement(nodeid, why, "k");
     return memory;
+}
+
+FileKey key(const std::string& of_all) {
+    return [of_all](std::string_view) { return of_all; };
 }
 
 std::vector<std::uint32_t> numbers(const std::map<std::uint32_t, Forked>& forked) {
@@ -46,29 +50,29 @@ using Numbers = std::vector<std::uint32_t>;
 
 TEST_CASE("suspected tests are forked until the guard has seen that they need not be") {
     const Suspicions suspicions = suspect_b();
-    const auto first = forked_tests(kIds, memory_of({}), "k", suspicions);
+    const auto first = forked_tests(kIds, memory_of({}), key("k"), suspicions);
     REQUIRE(numbers(first) == Numbers{2, 3});
     CHECK(first.at(2).by == Forked::By::kSources);
     CHECK(first.at(2).note() ==
           "forked, since the sources are against rewinding it: importing b.py: thread: x at b.py");
 
     const Memory memory = memory_of({{kIds[2], ""}, {kIds[3], "it left a thread running"}});
-    const auto second = forked_tests(kIds, memory, "k", suspicions);
+    const auto second = forked_tests(kIds, memory, key("k"), suspicions);
     REQUIRE(numbers(second) == Numbers{3});
     CHECK(second.at(3) == Forked{Forked::By::kEarlierRun, "it left a thread running"});
     CHECK(second.at(3).note() == "forked, since it could not be rewound before: it left a thread running");
 
-    CHECK(numbers(forked_tests(kIds, memory, "another", suspicions)) == Numbers{2, 3});
-    CHECK(numbers(forked_tests(kIds, memory, "", suspicions)) == Numbers{2, 3});
+    CHECK(numbers(forked_tests(kIds, memory, key("another"), suspicions)) == Numbers{2, 3});
+    CHECK(numbers(forked_tests(kIds, memory, key(""), suspicions)) == Numbers{2, 3});
 }
 
 TEST_CASE("what the user says of a test is not corrected by the guard") {
-    const auto forked = forked_tests(kIds, memory_of({{kIds[2], ""}}), "k", suspect_b(true));
+    const auto forked = forked_tests(kIds, memory_of({{kIds[2], ""}}), key("k"), suspect_b(true));
     CHECK(numbers(forked) == Numbers{2, 3});
 }
 
 TEST_CASE("what could not be rewound is forked, suspected or not") {
-    const auto forked = forked_tests(kIds, memory_of({{kIds[0], "it left a child"}, {kIds[1], ""}}), "k", {});
+    const auto forked = forked_tests(kIds, memory_of({{kIds[0], "it left a child"}, {kIds[1], ""}}), key("k"), {});
     CHECK(numbers(forked) == Numbers{0});
 }
 

@@ -58,7 +58,7 @@ TEST_CASE("nothing and everything are told with one line") {
 
 TEST_CASE("an analyzer that is not there is one line") {
     const auto since =
-        ask_since({.zygote = {}, .native = {}, .harness = {}, .analyzer = "/nowhere/tach-analyzer"}, "/", "HEAD", {});
+        ask_since({.zygote = {}, .native = {}, .harness = {}, .analyzer = "/nowhere/tach-analyzer"}, "/", {});
     REQUIRE_FALSE(since);
     CHECK(since.error().what == "--since: /nowhere/tach-analyzer: not installed; reinstall tach");
 }

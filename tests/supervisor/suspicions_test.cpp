@@ -116,3 +116,28 @@ TEST_CASE("indices that lead nowhere are no suspicion, and what is no analysis i
     CHECK(read->of("b.py::test_b") != nullptr);
     CHECK(Suspicions().empty());
 }
+
+TEST_CASE("a file's key is of the contents of all that it reaches") {
+    Analysis analysis = project();
+    analysis.modules[1].imports = {{.to = 2, .kind = "import", .line = 1}, {.to = 1, .kind = "import", .line = 2}};
+    const std::string a = Suspicions(analysis).contents_key("a.py");
+    const std::string b = Suspicions(analysis).contents_key("b.py");
+    CHECK(a.size() == 32);
+    CHECK(a != b);
+    CHECK(Suspicions(analysis).contents_key("missing.py").empty());
+    analysis.modules[2].hash_low = 1;
+    CHECK(Suspicions(analysis).contents_key("a.py") == a);
+    CHECK(Suspicions(analysis).contents_key("b.py") != b);
+    analysis.modules[1].imports[0].to = 99;
+    CHECK(Suspicions(analysis).contents_key("b.py").size() == 32);
+}
+
+TEST_CASE("a bracket in a file's name is no parameter") {
+    Analysis analysis = project();
+    analysis.modules[0].path = "a[1].py";
+    analysis.tests[1].id = "a[1].py::test_wide[1]";
+    analysis.tests[0].id = "a[1].py::test_plain";
+    const Suspicions suspicions(analysis);
+    CHECK(suspicions.of("a[1].py::test_wide[3]") != nullptr);
+    CHECK(suspicions.of("a[1].py::test_plain") == nullptr);
+}

@@ -29,7 +29,7 @@
 #include "tests/catch.h"
 #include "tests/child.h"
 #include "tests/owned_child.h"
-#include "tests/supervisor/temp_dir.h"
+#include "tests/temp_dir.h"
 
 using namespace tach;
 using base::UniqueFd;
