@@ -147,6 +147,8 @@ struct Stage::State {
     base::Result<void> parse(const std::vector<std::size_t>& places);
     void keep_known(std::vector<std::size_t>& to_parse);
     [[nodiscard]] bool output_is_right() const;
+    // The output says what would be made, since no file has other contents.
+    [[nodiscard]] bool is_right() const { return unchanged || (counts.parsed == 0 && output_is_right()); }
     [[nodiscard]] base::Result<std::unique_ptr<Made>> read_rules_again();
     base::Result<void> fill(Made& into, const std::vector<char>* needed = nullptr) const;
     void conclude(Made& into) const;
@@ -443,7 +445,7 @@ Stage::Inputs Stage::inputs() const {
 
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {
     State& state = *state_;
-    if (state.unchanged) state.read_output();
+    if (state.is_right()) state.read_output();
     if (state.read) return &*state.read;
     if (auto done = state.make_analysis(); !done) return base::fail(done.error());
     return &*state.made->analysis;
@@ -452,7 +454,7 @@ base::Result<const shm::analysis::Analysis*> Stage::analysis() {
 base::Result<void> Stage::write() {
     State& state = *state_;
     if (state.unchanged) return {};
-    const bool right = state.counts.parsed == 0 && state.output_is_right();
+    const bool right = state.is_right();
     if (!right) {
         if (auto done = state.settle_analysis(); !done) return done;
         const bool is_kept = state.counts.kept;
