@@ -639,6 +639,7 @@ void Discovery::collect_items(const Collector& around, Test& test, const Functio
     });
     if (lists.size() < 2) return;
     std::unordered_map<Text, std::size_t> places;
+    places.reserve(found_.tests.size() - first);
     for (std::size_t i = first; i != found_.tests.size(); ++i) {
         const auto [at, is_new] = places.emplace(found_.tests[i].id, i);
         if (is_new) continue;

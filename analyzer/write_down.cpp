@@ -79,6 +79,8 @@ class Writer {
     std::vector<Index> lists_;  // of closures: into into_.fixture_lists; -1: not asked for yet
     Numbered<std::vector<Index>> fixture_lists_;
     Numbered<std::vector<analysis::Mark>> mark_lists_;
+    std::pair<std::uint32_t, std::uint32_t> last_uses_;  // of the last test that has any
+    Index last_marks_ = -1;
 };
 
 analysis::Reason Writer::reason_of(const Finding& finding) {
@@ -208,14 +210,17 @@ Index Writer::list_of(Index closure) {
 }
 
 // Most tests have the marks of their neighbours.
+// The items of a function have the same marks, whose arguments may be long.
 Index Writer::marks_of(const Test& test) {
     if (test.mark_count == 0) return -1;
+    const std::pair uses{test.first_mark, test.mark_count};
+    if (std::exchange(last_uses_, uses) == uses) return last_marks_;
     std::vector<analysis::Mark> marks;
     for (std::uint32_t i = 0; i < test.mark_count; ++i) {
         const Mark& mark = *from_.tests.marks[test.first_mark + i].mark;
         marks.push_back({mark.name, mark.arguments});
     }
-    return mark_lists_.number_of(std::move(marks));
+    return last_marks_ = mark_lists_.number_of(std::move(marks));
 }
 
 void Writer::write_test(const Test& test, Index file) {
