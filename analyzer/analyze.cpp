@@ -216,7 +216,7 @@ base::Result<void> Stage::State::parse(const std::vector<std::size_t>& places) {
     }
     const auto useful = static_cast<std::size_t>(bytes / kBytesWorthAWorker + 1);
     parsed.resize(places.size());
-    return parse_files(files, std::min(task.jobs, useful), [&](const ParsedFile& file) {
+    const auto take = [&](const ParsedFile& file) {
         Known& one = known[places[file.number]];
         one.is_stable = file.is_stable;
         if (file.is_same) {
@@ -228,6 +228,10 @@ base::Result<void> Stage::State::parse(const std::vector<std::size_t>& places) {
         one.hash = file.hash;
         one.is_parsed = true;
         one.facts = parsed[file.number];
+    };
+    // Of few files the analysis of the last time is going to be wanted, whatever is in them.
+    return parse_files(files, std::min(task.jobs, useful), take, [&] {
+        if (places.size() <= kMostRenewed && output_is_right()) read_output();
     });
 }
 
@@ -386,7 +390,10 @@ bool Stage::State::make_needed(const std::vector<Index>& changed) {
 // Whether the analysis is that of the last time with another portion for what has changed. See renew.h.
 bool Stage::State::renew() {
     const std::vector<Index> changed = changed_files();
-    if (!may_renew(changed) || !read_output()) return false;
+    if (!may_renew(changed) || !read_output()) {
+        read.reset();
+        return false;
+    }
     portions = cache.head.portions;
     counts.kept = read->modules.size() == walk.files.size() && make_needed(changed) &&
                   analyzer::renew(*read, portions, changed, findings(*renewed, {}), renewed->arena);
@@ -445,8 +452,7 @@ Stage::Inputs Stage::inputs() const {
 
 base::Result<const shm::analysis::Analysis*> Stage::analysis() {
     State& state = *state_;
-    if (state.is_right()) state.read_output();
-    if (state.read) return &*state.read;
+    if ((state.is_right() && state.read_output()) || state.counts.kept) return &*state.read;
     if (auto done = state.make_analysis(); !done) return base::fail(done.error());
     return &*state.made->analysis;
 }

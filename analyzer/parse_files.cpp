@@ -99,7 +99,8 @@ void take_outcome(const base::WorkOutcome& outcome, const TakeParsed& take) {
 
 }  // namespace
 
-base::Result<void> parse_files(const std::vector<FileToParse>& files, std::size_t workers, const TakeParsed& take) {
+base::Result<void> parse_files(const std::vector<FileToParse>& files, std::size_t workers, const TakeParsed& take,
+                               const std::function<void()>& meanwhile) {
     bool is_ready = false;  // each worker
     const auto work = [&](std::uint32_t number, std::string& bytes) {
         if (!std::exchange(is_ready, true)) use_parse_memory();
@@ -110,7 +111,7 @@ base::Result<void> parse_files(const std::vector<FileToParse>& files, std::size_
         reuse_parse_memory();
     };
     return base::WorkPool::run(static_cast<std::uint32_t>(files.size()),
-                               {.workers = workers, .budget_ns = kParseBudgetNs}, work,
+                               {.workers = workers, .budget_ns = kParseBudgetNs, .meanwhile = meanwhile}, work,
                                [&](const base::WorkOutcome& outcome) { take_outcome(outcome, take); });
 }
 

@@ -32,8 +32,8 @@ constexpr std::int64_t kParseBudgetNs = 60'000'000'000;
 
 using TakeParsed = std::function<void(const ParsedFile&)>;
 
-// Calls take() once for each file, in any order.
+// Calls take() once for each file, in any order; meanwhile() once before, unless there is no file.
 [[nodiscard]] base::Result<void> parse_files(const std::vector<FileToParse>& files, std::size_t workers,
-                                             const TakeParsed& take);
+                                             const TakeParsed& take, const std::function<void()>& meanwhile = {});
 
 }  // namespace tach::analyzer

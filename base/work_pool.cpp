@@ -106,6 +106,7 @@ class Run {
         for (std::size_t place = 0; place < wanted; ++place) {
             if (auto started = start(place); !started && running() == 0) return started;
         }
+        if (options_.meanwhile) options_.meanwhile();
         while (running() > 0) step();
         if (board_->next.load(std::memory_order_relaxed) < count_) {
             return fail(Error{ECHILD, "worker processes cannot be started"});

@@ -33,6 +33,9 @@ struct WorkOutcome {
 struct WorkOptions {
     std::size_t workers = 1;
     std::int64_t budget_ns = 0;  // wall time for one number
+    // What the caller has to do anyway: called once, in this process, when the workers have begun. None is buried,
+    // killed or heard meanwhile.
+    std::function<void()> meanwhile;
 };
 
 class WorkPool {

@@ -97,3 +97,16 @@ TEST_CASE("more workers than numbers") {
     CHECK(run(2, {.workers = 64, .budget_ns = kLong}, double_it).size() == 2);
     CHECK(run(0, {.workers = 4, .budget_ns = kLong}, double_it).empty());
 }
+
+TEST_CASE("what is done meanwhile is done once, here, while the workers work") {
+    int calls = 0;
+    const pid_t here = ::getpid();
+    const base::WorkOptions options{.workers = 2, .budget_ns = 10'000'000'000, .meanwhile = [&] {
+                                        CHECK(::getpid() == here);
+                                        ++calls;
+                                    }};
+    CHECK(run(5, options, double_it).size() == 5);
+    CHECK(calls == 1);
+    CHECK(run(0, options, double_it).empty());
+    CHECK(calls == 1);
+}
