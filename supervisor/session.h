@@ -192,6 +192,8 @@ class Session {
 
     // --- session_routes.cpp: which tests are not treated as the others
     [[nodiscard]] bool wants_analysis() const;
+    [[nodiscard]] std::filesystem::path rootdir() const { return analysis_file_.parent_path().parent_path(); }
+    [[nodiscard]] base::Result<base::RunningCommand> launch_analysis() const;
     void start_analysis();
     void on_analysis();
     void read_analysis();

@@ -29,18 +29,19 @@ bool Session::wants_analysis() const {
     return settings_.mode.value != Mode::kShared && settings_.engine.value != Engine::kFork && !settings_.list;
 }
 
+base::Result<base::RunningCommand> Session::launch_analysis() const {
+    if (auto made = make_kept_directory(rootdir()); !made) return base::fail(made.error());
+    std::error_code gone;
+    const auto cwd = std::filesystem::current_path(gone);
+    const std::vector<std::string> question{"--output=" + analysis_file_.string()};
+    return base::RunningCommand::start(analyzer_command(plan_.home, cwd, question, settings_));
+}
+
 // Beside pytest's collection, which takes longer.
 void Session::start_analysis() {
     if (!wants_analysis() || analysis_started_ns_ != 0) return;
     analysis_started_ns_ = base::monotonic_ns();
-    auto started = base::Result<base::RunningCommand>(base::fail(base::Error{}));
-    if (auto made = make_kept_directory(analysis_file_.parent_path().parent_path()); !made) {
-        started = base::fail(made.error());
-    } else {
-        std::error_code gone;
-        started = base::RunningCommand::start(analyzer_command(plan_.home, std::filesystem::current_path(gone),
-                                                               {"--output=" + analysis_file_.string()}, settings_));
-    }
+    auto started = launch_analysis();
     if (!started) {
         sources_unknown_ = started.error().what;
         if (verbosity_ > 0) printer_.line("tach: the sources are not looked at: " + sources_unknown_);
@@ -93,9 +94,7 @@ std::string Session::guard_key(std::string_view file) {
     const std::string contents = suspicions_.contents_key(file);
     if (contents.empty()) return {};
     std::vector<std::filesystem::path> files;
-    if (!suspicions_.ini_file().empty()) {
-        files.push_back(analysis_file_.parent_path().parent_path() / suspicions_.ini_file());
-    }
+    if (!suspicions_.ini_file().empty()) files.push_back(rootdir() / suspicions_.ini_file());
     const std::string extra = fmt::format("{} {} {}", contents, python_version_, word(settings_.engine.value));
     return key->second = content_keys_.key(files, extra);
 }
