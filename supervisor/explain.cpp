@@ -21,7 +21,7 @@ std::string engine_line(const Settings& settings) {
                                                       : fmt::format("{} ({})", name, settings.engine.where);
 }
 
-// Only one path there is: see the design's paths of execution.
+// All tests take it.
 constexpr std::string_view kPath = "full: pytest's own protocol, with every hook and plugin";
 
 constexpr std::string_view kIfLive =

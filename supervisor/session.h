@@ -203,6 +203,7 @@ class Session {
     void find_forked();
     void hold_back_order_dependents();
     [[nodiscard]] std::string guard_key(std::string_view file);
+    [[nodiscard]] bool may_go_last(const Item& item) const;
     [[nodiscard]] bool goes_last(std::uint32_t index) const;
     [[nodiscard]] bool routes_are_due() const;
     [[nodiscard]] std::vector<Grouping> groupings() const;

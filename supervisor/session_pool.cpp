@@ -38,9 +38,9 @@ Schedule Session::make_schedule() const {
     items.reserve(items_.size());
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
         const Item& item = items_[i];
-        // One worker keeps pytest's order, which may matter to files. With more, rows of tests that are rewound stay
-        // whole, and what may cost a worker its process comes when it is in nobody's way.
-        const bool last = workers_ > 1 && (item.flags & shm::kItemOwnWorker) == 0 && forked_.contains(i);
+        // Rows of tests that are rewound stay whole, and what may cost a worker its process comes when it is in
+        // nobody's way.
+        const bool last = may_go_last(item) && forked_.contains(i);
         items.push_back({item.unit, item.base, item.flags, item.module, expected_s(i), last});
     }
     return Schedule(std::move(items), {.workers = workers_, .durations_known = memory_ && memory_->has_durations()});

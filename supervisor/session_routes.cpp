@@ -54,9 +54,8 @@ void Session::start_analysis() {
 
 void Session::on_analysis() {
     loop_->remove(analysis_->pidfd());
-    const bool is_late = routes_settled_;
     read_analysis();
-    if (!is_late) settle_routes();
+    settle_routes();
 }
 
 // What it has found, once it has ended. A mistake in tach.toml is for the user to mend; a directory that cannot be
@@ -70,12 +69,13 @@ void Session::read_analysis() {
         if (is_shown && !settings_.explain) printer_.line("tach: the sources are not looked at: " + sources_unknown_);
         return;
     }
+    if (routes_settled_) return;
     const auto bytes = base::read_file(analysis_file_, kMaxKeptBytes);
     auto read = bytes ? Suspicions::read(*bytes) : base::fail(bytes.error());
-    if (!read) {
-        sources_unknown_ = read.error().what;
-    } else if (!routes_settled_) {
+    if (read) {
         suspicions_ = *std::move(read);
+    } else {
+        sources_unknown_ = read.error().what;
     }
 }
 
@@ -99,10 +99,15 @@ std::string Session::guard_key(std::string_view file) {
     return key->second = content_keys_.key(files, extra);
 }
 
+// One worker keeps pytest's order, which may matter to files.
+bool Session::may_go_last(const Item& item) const {
+    return workers_ > 1 && (item.flags & shm::kItemOwnWorker) == 0;
+}
+
 // Whether the schedule hands the test out after the others: it, or what stays with it in one process, is forked.
 bool Session::goes_last(std::uint32_t index) const {
     const Item& item = items_[index];
-    if (workers_ < 2 || (item.flags & shm::kItemOwnWorker) != 0) return false;
+    if (!may_go_last(item)) return false;
     if (item.unit == 0) return forked_.contains(index);
     return std::any_of(forked_.begin(), forked_.end(),
                        [&](const auto& entry) { return items_[entry.first].unit == item.unit; });

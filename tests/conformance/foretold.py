@@ -32,7 +32,10 @@ _KINDS: tuple[tuple[str, frozenset[str]], ...] = (
         frozenset({"socket", "event-loop", "process", "shared-memory"}),
     ),
     (r"shared memory: |left shared memory", frozenset({"shared-memory", "process"})),
-    (r"changed the process' user|set no_new_privs|installed a seccomp filter", frozenset({"credentials"})),
+    (
+        r"changed the process' user|changed its user, groups or rights|set no_new_privs|installed a seccomp filter",
+        frozenset({"credentials"}),
+    ),
     (r"lowered a hard resource limit|raised the nice value", frozenset({"resource-limits"})),
     (r"changed an interval timer|deleted a timer", frozenset({"signal-handler"})),
 )

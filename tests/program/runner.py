@@ -108,6 +108,13 @@ def command_line(pid: int) -> str:
     return ""
 
 
+def waits_in(pid: int) -> str:
+    """The function of the kernel that a process waits in."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/wchan").read_text()
+    return ""
+
+
 def kill_all(mark: str) -> None:
     for pid in processes_of(mark):
         with contextlib.suppress(OSError):
@@ -282,8 +289,9 @@ class Run:
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
+            waiting = "\n".join(f"{pid}: {waits_in(pid)}: {command_line(pid)}" for pid in processes_of(self.mark))
             self.stop()
-            raise AssertionError(f"no end within {timeout} s: {self._result()}") from None
+            raise AssertionError(f"no end within {timeout} s: {self._result()}\n--- processes\n{waiting}") from None
         assert_nothing_left(self.mark)
         return self._result()
 

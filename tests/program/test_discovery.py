@@ -20,6 +20,8 @@ from runner import ANALYZER, ROOT, Project, clean_environment
 PLUGIN = ROOT / "tests" / "conformance" / "plugin"
 VERSION = tuple(int(number) for number in pytest.__version__.split(".")[:2])
 
+EVERY_TEST_TWICE = "import pytest\n@pytest.fixture(autouse=True, params=[1, 2])\ndef number(request): pass\n"
+NUMBER = "import pytest\n@pytest.fixture(params=[1, 2])\ndef number(request): return 1\n"
 TEST = "def test_it(): pass\n"
 CLASSES = """
 import unittest
@@ -320,7 +322,7 @@ LAYOUTS = {
     # --- conftest files
     "parameters from conftest files": Layout(
         {
-            "conftest.py": "import pytest\n@pytest.fixture(params=[1, 2])\ndef number(request): return 1\n",
+            "conftest.py": NUMBER,
             "test_a.py": "def test_n(number): pass\n",
             "one/conftest.py": "import pytest\n@pytest.fixture\ndef number(): return 1\n",
             "one/test_b.py": "def test_n(number): pass\n",
@@ -334,7 +336,7 @@ LAYOUTS = {
     "confcutdir": Layout(
         {
             "pytest.ini": ini(addopts="--confcutdir=one"),
-            "conftest.py": "import pytest\n@pytest.fixture(autouse=True, params=[1, 2])\ndef number(request): pass\n",
+            "conftest.py": EVERY_TEST_TWICE,
             "one/test_a.py": TEST,
         },
         args=("one",),
@@ -343,14 +345,14 @@ LAYOUTS = {
     "noconftest": Layout(
         {
             "pytest.ini": ini(addopts="--noconftest"),
-            "conftest.py": "import pytest\n@pytest.fixture(autouse=True, params=[1, 2])\ndef number(request): pass\n",
+            "conftest.py": EVERY_TEST_TWICE,
             "test_a.py": TEST,
         },
         count=1,
     ),
     "a conftest.py above the root": Layout(
         {
-            "conftest.py": "import pytest\n@pytest.fixture(autouse=True, params=[1, 2])\ndef number(request): pass\n",
+            "conftest.py": EVERY_TEST_TWICE,
             "inner/pytest.ini": ini(),
             "inner/test_a.py": TEST,
         },
@@ -360,7 +362,7 @@ LAYOUTS = {
     "a conftest.py beside what is collected": Layout(
         {
             "pytest.ini": ini(testpaths="tests"),
-            "tests/conftest.py": "import pytest\n@pytest.fixture(params=[1, 2])\ndef number(request): return 1\n",
+            "tests/conftest.py": NUMBER,
             "tests/test_a.py": "def test_n(number): pass\n",
             "other/test_b.py": "def test_n(number): pass\n",
         },
@@ -371,7 +373,7 @@ LAYOUTS = {
     "a plugin of the project": Layout(
         {
             "pytest.ini": ini(addopts="-p plug", pythonpath="lib"),
-            "lib/plug.py": "import pytest\n@pytest.fixture(params=[1, 2])\ndef number(request): return 1\n",
+            "lib/plug.py": NUMBER,
             "test_a.py": "def test_n(number): pass\n",
         },
         count=2,
@@ -380,7 +382,7 @@ LAYOUTS = {
     "usefixtures": Layout(
         {
             "pytest.ini": ini(usefixtures="number"),
-            "conftest.py": "import pytest\n@pytest.fixture(params=[1, 2])\ndef number(request): return 1\n",
+            "conftest.py": NUMBER,
             "test_a.py": TEST,
         },
         count=2,
