@@ -142,6 +142,10 @@ RunningCommand::~RunningCommand() {
     static_cast<void>(wait_for(pid_));
 }
 
+bool RunningCommand::ends_within(int timeout_ms) const {
+    return wait_until_readable(pidfd_.get(), timeout_ms);
+}
+
 Finished RunningCommand::finish() {
     const int status = wait_for(std::exchange(pid_, -1));
     return {.status = status,
@@ -152,7 +156,7 @@ Finished RunningCommand::finish() {
 Result<Finished> run_command(const std::vector<std::string>& command, int timeout_ms) {
     auto running = RunningCommand::start(command);
     if (!running) return fail(running.error());
-    if (!wait_until_readable(running->pidfd(), timeout_ms)) return fail(errno_error(command.front(), ETIMEDOUT));
+    if (!running->ends_within(timeout_ms)) return fail(errno_error(command.front(), ETIMEDOUT));
     return running->finish();
 }
 

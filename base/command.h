@@ -32,6 +32,8 @@ class RunningCommand {
     RunningCommand& operator=(const RunningCommand&) = delete;
 
     [[nodiscard]] int pidfd() const { return pidfd_.get(); }  // readable once it has ended
+    // Waits for its end; false if that does not come in time. Any number of times.
+    [[nodiscard]] bool ends_within(int timeout_ms) const;
     // Waits for its end, however long that takes. Once.
     [[nodiscard]] Finished finish();
 

@@ -22,6 +22,8 @@ namespace {
 // has taken, within bounds (a guess). One that comes later is for the next run.
 constexpr std::int64_t kShortestWaitNs = 200 * base::kNsPerMs;
 constexpr std::int64_t kLongestWaitNs = 2 * base::kNsPerSecond;
+// How long --explain waits, which has nothing else to do. A guess: a million lines take ten seconds.
+constexpr int kLongestExplainMs = 30'000;
 
 }  // namespace
 
@@ -171,7 +173,11 @@ base::Result<Explanation> Session::explain() {
         sigset_t all;
         ::sigfillset(&all);
         ::sigprocmask(SIG_UNBLOCK, &all, nullptr);
-        read_analysis();
+        if (analysis_->ends_within(kLongestExplainMs)) {
+            read_analysis();
+        } else {
+            sources_unknown_ = fmt::format("tach-analyzer has not ended after {} s", kLongestExplainMs / 1000);
+        }
     }
     find_forked();
     Explanation::Inputs inputs{.settings = settings_, .told = *explained_, .nodeid = nodeids_[item]};

@@ -45,6 +45,13 @@ TEST_CASE("a command that runs beside us is waited for, or killed") {
         REQUIRE(endless);
         pid = base::pidfd_pid(endless->pidfd()).value();
         CHECK(::kill(pid, 0) == 0);
+        CHECK_FALSE(endless->ends_within(20));
     }
     CHECK(::kill(pid, 0) != 0);
+
+    auto brief = RunningCommand::start({"true"});
+    REQUIRE(brief);
+    CHECK(brief->ends_within(10000));
+    CHECK(brief->ends_within(10000));
+    CHECK(brief->finish().status == 0);
 }
