@@ -1,7 +1,7 @@
 #pragma once
 
-// The one clock tach measures with: CLOCK_MONOTONIC, in nanoseconds. Tests that freeze Python's clocks do not
-// reach it.
+// The one clock tach measures with: CLOCK_MONOTONIC, in nanoseconds; and the one that files are stamped with. Tests that
+// freeze Python's clocks do not reach them.
 
 #include <cstdint>
 
@@ -11,6 +11,7 @@ inline constexpr std::int64_t kNsPerMs = 1'000'000;
 inline constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 
 [[nodiscard]] std::int64_t monotonic_ns();
+[[nodiscard]] std::int64_t realtime_ns();
 
 // Sleeps that long, or less if a signal handler ran.
 void sleep_ns(std::int64_t duration);

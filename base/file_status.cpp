@@ -8,6 +8,9 @@
 namespace tach::base {
 namespace {
 
+// Ten ticks of the slowest clock that kernels stamp files with (CONFIG_HZ=100).
+constexpr std::int64_t kTicksNs = 100'000'000;
+
 FileKind kind_of(mode_t mode) {
     if (S_ISREG(mode)) return FileKind::kFile;
     if (S_ISDIR(mode)) return FileKind::kDirectory;
@@ -32,6 +35,10 @@ FileStatus status(int directory, const char* path, int flags) {
 }
 
 }  // namespace
+
+bool is_settled(const FileStatus& status, std::int64_t now_ns) {
+    return now_ns - status.ctime_ns >= kTicksNs;
+}
 
 FileStatus status_at(int directory, const char* path) {
     return status(directory, path, 0);

@@ -4,6 +4,8 @@ One process has one channel: RuntimeError is raised by what needs it before `att
 Descriptors that are handed over belong to the module from then on.
 """
 
+from types import CodeType
+
 # --- the channel ------------------------------------------------------------------------------------------------------
 
 def attach(segment: int, wake_supervisor: int, wake_process: int, socket: int, /) -> None:
@@ -131,6 +133,7 @@ KIND_SOLO: int
 KIND_MODULE_FILES: int
 KIND_COLLECT_COUNTS: int
 KIND_ROOT: int
+KIND_UNCOMPILED: int
 KIND_WITNESS: int
 KIND_STARTED: int
 KIND_LOG_START: int
@@ -191,6 +194,26 @@ DONE_SHOULD_STOP: int
 DONE_CONDEMNED: int
 DONE_HELD: int
 DONE_WARMED: int
+
+# --- modules out of a bytecode image, zygote/import_functions.h -------------------------------------------------------
+
+def bytecode_open(path: str, interpreter_key: str, paranoid: bool, /) -> str:
+    """Open an image; why it cannot be used, or "". A reason that is not worth telling begins with a blank."""
+
+def bytecode_install() -> None:
+    """Look for imports in the image from here on, before importlib's own finder does."""
+
+def bytecode_rewritten(path: str, /) -> CodeType | None:
+    """What pytest's rewriter makes of a source, if the image has it and the source is still the same."""
+
+def bytecode_rewriter_key() -> str:
+    """What the rewritten code of the image was made with; "" without an image."""
+
+def bytecode_has(rewritten: bool, path: str, /) -> bool:
+    """Whether the image knows a source, as it is or as it was."""
+
+def bytecode_counts() -> tuple[int, int, int]:
+    """Modules that came from the image, sources that had changed, 1 if the image turned out to be damaged."""
 
 # --- room for recursion, zygote/recursion_room.h ----------------------------------------------------------------------
 

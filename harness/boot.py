@@ -51,11 +51,14 @@ def main() -> int:
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = scripts
     sys.argv = [os.path.join(scripts, "pytest"), *sys.argv[2:]]
+    load_harness(directory)
     if options["list_only"]:
-        load_harness(directory)
         from tach_harness import witness
 
         witness.start()
+    from tach_harness.loader import Loader
+
+    loader = Loader(options["version"], options["bytecode"], options["paranoid"])
     try:
         import pytest
     except ModuleNotFoundError as error:
@@ -64,11 +67,9 @@ def main() -> int:
         return refuse(f"{sys.executable}: pytest is not installed; install it there or choose another (--python EXE)")
     if int(pytest.__version__.split(".")[0]) < 7:
         return refuse(f"{sys.executable}: pytest {pytest.__version__} is too old; tach needs pytest 7 or newer")
-    if not options["list_only"]:
-        load_harness(directory)
     from tach_harness import session
 
-    return session.run(options)
+    return session.run(options, loader)
 
 
 if __name__ == "__main__":

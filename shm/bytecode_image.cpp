@@ -29,10 +29,6 @@ namespace {
 constexpr std::size_t kAlignment = 64;  // a cache line
 constexpr std::array<char, 16> kMagic{'t', 'a', 'c', 'h', ' ', 'b', 'y', 't', 'e', 'c', 'o', 'd', 'e', '\n', 0, 0};
 
-// A change that comes later than this after a file was looked at has another time: ten ticks of the slowest clock that
-// kernels stamp files with (CONFIG_HZ=100).
-constexpr std::int64_t kTicksNs = 100'000'000;
-
 // Dead bytes that are not worth writing an image anew. A guess.
 constexpr std::uint64_t kSmallBytes = 1 << 20;
 
@@ -125,7 +121,7 @@ struct Image::Entry {
 };
 
 Signature Signature::of(const base::FileStatus& status, std::int64_t now_ns) {
-    if (now_ns - status.ctime_ns < kTicksNs) return {};
+    if (!base::is_settled(status, now_ns)) return {};
     return {.size = static_cast<std::uint64_t>(status.size),
             .mtime_ns = status.mtime_ns,
             .ctime_ns = status.ctime_ns,
@@ -150,6 +146,7 @@ Result<Image> Image::open(const std::string& path, int lowest_fd) {
     struct stat status {};
     if (!image.file_.valid() || ::fstat(image.file_.get(), &status) != 0) return fail(errno_error(path));
     if (!S_ISREG(status.st_mode)) return fail(base::protocol_error(path + ": not a regular file"));
+    if (status.st_uid != ::geteuid()) return fail({EPERM, path + ": it is another user's"});
     if (lowest_fd > 0) {
         if (auto moved = image.file_.duplicate(lowest_fd)) image.file_ = *std::move(moved);
     }

@@ -49,7 +49,7 @@ struct Signature {
 
     [[nodiscard]] bool is_empty() const { return mtime_ns == 0 && ctime_ns == 0; }
     // A file of that status, looked at when the clock said `now_ns` (CLOCK_REALTIME), before its contents were read.
-    // Empty if a change could still come that the times do not tell: kernels stamp files with a clock of ticks.
+    // Empty if a change could still come that the times do not tell, see base::is_settled.
     [[nodiscard]] static Signature of(const base::FileStatus& status, std::int64_t now_ns);
     [[nodiscard]] bool matches(const base::FileStatus& status) const;
 };
@@ -82,8 +82,9 @@ struct Module {
 // One process, any thread once it is open. Texts and code are views into the mapping.
 class Image {
   public:
-    // Codes: ENOENT: there is none. EPROTO: no image, of another version, or damaged; `what` says which, after the
-    // path. Its descriptor is numbered `lowest_fd` or higher, if that can be had.
+    // Codes: ENOENT: there is none. EPERM: it is another user's, who could have us run anything. EPROTO: no image, of
+    // another version, or damaged; `what` says which, after the path. Its descriptor is numbered `lowest_fd` or higher,
+    // if that can be had.
     [[nodiscard]] static base::Result<Image> open(const std::string& path, int lowest_fd = 0);
 
     [[nodiscard]] std::string_view interpreter_key() const { return keys_[0]; }

@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 6;
+inline constexpr std::uint16_t kMessageVersion = 7;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -71,6 +71,8 @@ enum class Kind : std::uint16_t {
     kExplained = 87,  // --explain: item (kNoItem: there is no such test); [wide and other fixtures, why the session is
                       // solo, why the test is going to run shared; the first: records separated by NUL of name, scope,
                       // place and "wide" if it is, separated by newlines]; kModuleFiles follows, and the end
+    kUncompiled = 89,  // [imports file, image]: of modules that this run had to do without, see harness' loader.py; at the
+                       // end of collection
     kWitness =
         86,  // --list, at the interpreter's very end: t0: when watching began (CLOCK_REALTIME_COARSE); [rootdir, why
              // the listing must not be remembered, files read, files written, directories listed, installed

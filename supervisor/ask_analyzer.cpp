@@ -13,16 +13,15 @@ namespace fs = std::filesystem;
 
 // A guess: the first analysis of a million lines takes seconds, and Git's first look at a big repository as long.
 constexpr int kTimeoutMs = 600'000;
-constexpr std::string_view kAnalyzer = "tach-analyzer: ";
 
 }  // namespace
 
-std::string analyzer_reason(const base::Finished& finished) {
+std::string stage_reason(std::string_view stage, const base::Finished& finished) {
     std::string_view text = finished.standard_error;
     while (text.ends_with('\n')) text.remove_suffix(1);
     text.remove_prefix(text.rfind('\n') + 1);
-    if (text.starts_with(kAnalyzer)) return std::string(text.substr(kAnalyzer.size()));
-    return fmt::format("tach-analyzer ended with status {}", finished.status);
+    if (text.starts_with(fmt::format("{}: ", stage))) return std::string(text.substr(stage.size() + 2));
+    return fmt::format("{} ended with status {}", stage, finished.status);
 }
 
 std::vector<std::string> analyzer_command(const Home& home, const fs::path& cwd,
@@ -43,7 +42,7 @@ base::Result<std::string> ask_analyzer(const Home& home, std::string_view option
     }
     auto finished = base::run_command(analyzer_command(home, cwd, question, settings), kTimeoutMs);
     if (!finished) return mistake(fmt::format("{}: {}", option, finished.error().what));
-    if (finished->status != 0) return mistake(analyzer_reason(*finished));
+    if (finished->status != 0) return mistake(stage_reason(kAnalyzer, *finished));
     return std::move(finished->standard_output);
 }
 

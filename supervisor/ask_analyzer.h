@@ -23,9 +23,10 @@ inline constexpr int kAnalyzerMistake = 2;
                                                         const std::vector<std::string>& question,
                                                         const Settings& settings);
 
-// The last line of what an analyzer that did not succeed has said, which is the mistake; those before it are of the
-// sources.
-[[nodiscard]] std::string analyzer_reason(const base::Finished& finished);
+inline constexpr std::string_view kAnalyzer = "tach-analyzer";
+
+// The last line of what a stage that did not succeed has said, which is the mistake; those before it are of the sources.
+[[nodiscard]] std::string stage_reason(std::string_view stage, const base::Finished& finished);
 
 // `option`: on whose behalf, for error texts. An error is a user's mistake (see usage.h): of one line, whatever the
 // analyzer finds wrong.

@@ -254,6 +254,7 @@ bool read_option(CommandLine& line, const Option& option, const std::string& val
     if (option.name == "strict-isolation") return line.strict_isolation = true;
     if (option.name == "verify-snapshots") return line.verify_snapshots = true;
     if (option.name == "no-second-opinion") return line.no_second_opinion = true;
+    if (option.name == "no-loader") return line.no_loader = true;
     if (option.name == "version") return line.version = true;
     return line.help = true;
 }

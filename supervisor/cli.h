@@ -24,6 +24,7 @@ struct CommandLine {
     bool version = false;
     bool list = false;
     bool strict_isolation = false;
+    bool no_loader = false;
     bool verify_snapshots = false;
     bool no_second_opinion = false;
     std::optional<Workers> workers;

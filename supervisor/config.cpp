@@ -130,6 +130,8 @@ constexpr auto kKeys = std::to_array<Key>({
     {"snapshot", "max_resets", "a whole number, 0 or more", read_member<&Config::max_resets>},
     {"snapshot", "max_growth", "a whole number of MiB, 0 or more", read_member<&Config::max_growth>},
     {"parallel", "split_wide", "true or false", read_member<&Config::split_wide>},
+    {"loader", "enabled", "true or false", read_member<&Config::loader>},
+    {"loader", "paranoid", "true or false", read_member<&Config::loader_paranoid>},
     {"plugins", "rewindable", "an array of strings, names of plugins or paths of conftest files",
      read_member<&Config::rewindable>},
 });

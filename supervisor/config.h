@@ -43,6 +43,8 @@ struct Config {
     Given<std::uint64_t> max_resets;
     Given<std::uint64_t> max_growth;
     Given<bool> split_wide;
+    Given<bool> loader;
+    Given<bool> loader_paranoid;
     Given<std::vector<std::string>> rewindable;
 };
 

@@ -17,10 +17,11 @@ base::Result<Home> find_home() {
     const fs::path installed = (bin / TACH_PKGLIB_FROM_BIN).lexically_normal();
     const std::array<Home, 2> candidates{{
         {installed / "tach-zygote", installed / "_tach.abi3.so", installed / "harness" / "boot.py",
-         bin / "tach-analyzer"},
+         bin / "tach-analyzer", bin / "tach-compiler"},
         // A build directory: the executables are made there, the harness is read from the source tree.
         {bin / "../zygote/tach-zygote", bin / "../zygote/_tach.abi3.so",
-         fs::path(TACH_SOURCE_ROOT) / "harness" / "boot.py", bin / "../analyzer/tach-analyzer"},
+         fs::path(TACH_SOURCE_ROOT) / "harness" / "boot.py", bin / "../analyzer/tach-analyzer",
+         bin / "../compiler/tach-compiler"},
     }};
     for (const Home& home : candidates) {
         if (fs::exists(home.zygote, error) && fs::exists(home.native, error) && fs::exists(home.harness, error)) {

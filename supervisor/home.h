@@ -14,7 +14,9 @@ struct Home {
     std::filesystem::path native;   // the extension module _tach
     std::filesystem::path harness;  // the harness' entry point, boot.py
 
-    std::filesystem::path analyzer;  // the executable tach-analyzer; who needs it must see that it is there
+    // The executables of stages; who needs one must see that it is there.
+    std::filesystem::path analyzer;
+    std::filesystem::path compiler;
 };
 
 // The error names the file that is missing.

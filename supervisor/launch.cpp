@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fd_passing.h"
+#include "supervisor/kept_file.h"
 
 namespace tach::supervisor {
 namespace {
@@ -39,6 +40,25 @@ std::vector<std::string> environment(const Settings& settings, const LaunchPlan&
     return words;
 }
 
+// A listing remembers which files it has seen the interpreter open, and must see them opened.
+bool is_loader_wanted(const Settings& settings) {
+    return settings.loader.value && !settings.list;
+}
+
+// Where an image would be. The root directory, pytest's to find, is the working directory or above it; whose image it
+// is does not matter to what is in it.
+std::string bytecode_directory(const Settings& settings) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    const fs::path cwd = fs::current_path(error);
+    if (error || !is_loader_wanted(settings)) return {};
+    for (fs::path directory = cwd;; directory = directory.parent_path()) {
+        fs::path cache = kept_directory(directory) / "cache";
+        if (fs::exists(cache, error)) return cache.string();
+        if (!directory.has_relative_path()) return {};
+    }
+}
+
 std::string options_json(const Settings& settings, const LaunchPlan& plan, const std::array<int, 4>& fds,
                          const std::vector<std::string>& assignments) {
     std::vector<std::string> unset;
@@ -59,6 +79,9 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
         {"max_growth", settings.max_growth.value},
         {"split_wide", settings.split_wide.value},
         {"rewindable", settings.rewindable.value},
+        {"bytecode", bytecode_directory(settings)},
+        {"paranoid", settings.loader_paranoid.value},
+        {"loader", is_loader_wanted(settings)},
         {"own_groups", !plan.interactive},
         {"restarted", plan.restarted},
         {"unset", unset},

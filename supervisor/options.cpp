@@ -76,6 +76,11 @@ constexpr auto kOptions = std::to_array<Option>({
          "after pytest's -k. With -v, a line for each file says why it is run. A test that starts a program of another "
          "directory, or reads a file there, is not seen to depend on it.",
      .section = Section::kRunning},
+    {.name = "no-loader",
+     .help = "import without tach's bytecode image",
+     .manual = "By default what an earlier run has imported is compiled beside its tests, into .tach/cache, and the next "
+               "run imports it from there as long as the sources are the same.",
+     .section = Section::kRunning},
     {.name = "python",
      .argument = "EXE",
      .help = "the interpreter: a path, or a name looked up on PATH",

@@ -61,7 +61,9 @@ Result<int> Session::run() {
     if (auto subreaper = base::become_subreaper(); !subreaper) return fail(subreaper.error());
     if (auto started = start_interpreter(); !started) return fail(started.error());
     tick();
-    if (auto ran = loop_->run(); !ran) return fail(ran.error());
+    auto ran = loop_->run();
+    stop_compiler();
+    if (!ran) return fail(ran.error());
     printer_.finish();
     if (failure_) return fail(*failure_);
     return exit_code_.value_or(kExitInternal);

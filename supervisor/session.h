@@ -195,6 +195,8 @@ class Session {
     [[nodiscard]] std::filesystem::path rootdir() const { return analysis_file_.parent_path().parent_path(); }
     [[nodiscard]] base::Result<base::RunningCommand> launch_analysis() const;
     void start_analysis();
+    void start_compiler();
+    void stop_compiler();
     void on_analysis();
     void read_analysis();
     void await_routes();
@@ -281,6 +283,12 @@ class Session {
     std::filesystem::path analysis_file_;
     std::int64_t analysis_started_ns_ = 0;
     bool are_sources_late_ = false;
+    struct Uncompiled {
+        std::string imports;  // file
+        std::string image;
+    };
+    std::optional<Uncompiled> uncompiled_;          // what this run had to do without
+    std::optional<base::RunningCommand> compiler_;  // beside the tests
     std::string sources_unknown_;  // why; empty: they are known, or not yet
     Suspicions suspicions_;
     std::map<std::string, std::string, std::less<>> guard_keys_;  // by file

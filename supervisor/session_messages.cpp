@@ -54,6 +54,7 @@ void Session::handle(Id id, Message message) {
         case Kind::kHello:
         case Kind::kRoot:
         case Kind::kExplained:
+        case Kind::kUncompiled:
         case Kind::kWitness:
         case Kind::kCollectCounts:
         case Kind::kItem:
@@ -88,6 +89,9 @@ void Session::handle_zygote(Id, const Message& message) {
             return root_known(message);
         case Kind::kExplained:
             explained_ = Explained::parse(message);
+            return;
+        case Kind::kUncompiled:
+            uncompiled_ = Uncompiled{std::string(message.string(0)), std::string(message.string(1))};
             return;
         case Kind::kWitness:
             listing_.witness = Witness::parse(message);
@@ -180,6 +184,7 @@ void Session::go_solo(const Message& message) {
     stage_ = Stage::kRunning;
     workers_ = 1;
     solo_reason_ = message.string(0);
+    start_compiler();
     if (!solo_reason_.empty() && respawns_ == 0) {
         printer_.line(fmt::format("tach: no test is isolated, all run in one process: {}", solo_reason_));
     }

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "base/whole_file.h"
 #include "supervisor/ask_analyzer.h"
 #include "supervisor/kept_file.h"
@@ -23,6 +24,9 @@ namespace {
 constexpr std::int64_t kShortestWaitNs = 200 * base::kNsPerMs;
 constexpr std::int64_t kLongestWaitNs = 2 * base::kNsPerSecond;
 // How long --explain waits, which has nothing else to do. A guess: a million lines take ten seconds.
+// What the compiler is given to write down what it has; a few milliseconds are what it takes.
+constexpr int kCompilerEndMs = 500;
+constexpr int kTerminatedExit = 143;  // 128 + SIGTERM
 constexpr int kLongestExplainMs = 30'000;
 
 }  // namespace
@@ -66,7 +70,7 @@ void Session::read_analysis() {
     const base::Finished finished = analysis_->finish();
     analysis_.reset();
     if (finished.status != 0) {
-        sources_unknown_ = analyzer_reason(finished);
+        sources_unknown_ = stage_reason(kAnalyzer, finished);
         const bool is_shown = finished.status == kAnalyzerMistake || verbosity_ > 0;
         if (is_shown && !settings_.explain) printer_.line("tach: the sources are not looked at: " + sources_unknown_);
         return;
@@ -146,7 +150,37 @@ void Session::settle_routes() {
     if (wants_analysis()) find_forked();
     if (!forked_.empty() && !interrupted_) schedule_.emplace(make_schedule());
     if (opinions_enabled() && modules_asked_) hold_back_order_dependents();
+    start_compiler();
     pump();
+}
+
+// For the next run, with what processors the tests leave.
+void Session::start_compiler() {
+    if (!uncompiled_ || compiler_) return;
+    std::vector<std::string> command{plan_.home.compiler.string(), "--idle", "--imports=" + uncompiled_->imports,
+                                     "--output=" + uncompiled_->image, "--root=" + rootdir().string(),
+                                     "--python=" + plan_.interpreter.executable.string()};
+    if (analysis_started_ns_ != 0 && !analysis_ && sources_unknown_.empty()) command.push_back("--analysis=" + analysis_file_.string());
+    auto started = base::RunningCommand::start(command);
+    if (started) {
+        compiler_.emplace(*std::move(started));
+    } else if (verbosity_ > 0) {
+        printer_.line("tach: no bytecode image is made: " + started.error().what);
+    }
+}
+
+// It writes what it has: the next run need not wait for all of it.
+void Session::stop_compiler() {
+    if (!compiler_) return;
+    static_cast<void>(base::send_signal(compiler_->pidfd(), SIGTERM));
+    if (compiler_->ends_within(kCompilerEndMs)) {
+        const base::Finished finished = compiler_->finish();
+        const bool is_its_end = finished.status == 0 || finished.status == kTerminatedExit;
+        if (!is_its_end && verbosity_ > 0) {
+            printer_.line(fmt::format("tach: no bytecode image is made: {}", stage_reason("tach-compiler", finished)));
+        }
+    }
+    compiler_.reset();
 }
 
 void Session::find_forked() {

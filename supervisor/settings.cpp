@@ -75,6 +75,8 @@ void apply_file(Settings& settings, const Config& config) {
     from_file(settings.max_resets, config.max_resets);
     from_file(settings.max_growth, config.max_growth);
     from_file(settings.split_wide, config.split_wide);
+    from_file(settings.loader, config.loader);
+    from_file(settings.loader_paranoid, config.loader_paranoid);
     from_file(settings.rewindable, config.rewindable);
     if (config.args) settings.pytest_args = config.args->value;
 }
@@ -90,6 +92,7 @@ void apply_line(Settings& settings, const CommandLine& line) {
     settings.verify_snapshots = line.verify_snapshots;
     if (line.strict_isolation) from_line(settings.strict_isolation, std::optional(true));
     if (line.no_second_opinion) from_line(settings.second_opinion, std::optional(false));
+    if (line.no_loader) from_line(settings.loader, std::optional(false));
     settings.list = line.list;
     settings.explain = line.explain;
     settings.since = line.since;
@@ -122,6 +125,8 @@ std::vector<std::string> describe(const Settings& settings) {
     add_line(lines, "snapshot.max_resets", settings.max_resets);
     add_line(lines, "snapshot.max_growth", settings.max_growth);
     add_line(lines, "parallel.split_wide", settings.split_wide);
+    add_line(lines, "loader.enabled", settings.loader);
+    add_line(lines, "loader.paranoid", settings.loader_paranoid);
     add_line(lines, "plugins.rewindable", settings.rewindable);
     add_line(lines, "format", settings.format);
     add_line(lines, "color", settings.color);

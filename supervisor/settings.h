@@ -40,6 +40,8 @@ struct Settings {
     Setting<std::uint64_t> max_resets{10'000};  // of one process; 0: no bound
     Setting<std::uint64_t> max_growth{64};      // MiB of copies in one process; 0: no bound
     Setting<bool> split_wide{false};
+    Setting<bool> loader{true};            // modules out of a bytecode image
+    Setting<bool> loader_paranoid{false};  // by the contents of the source, always
     Setting<std::vector<std::string>> rewindable{};
     Setting<Format> format{Format::kText};
     Setting<Color> color{Color::kAuto};

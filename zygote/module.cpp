@@ -26,6 +26,7 @@
 #include "zygote/guard.h"
 #include "zygote/recursion_room.h"
 #include "zygote/rewinder.h"
+#include "zygote/import_functions.h"
 #include "zygote/snapshot_functions.h"
 
 namespace {
@@ -447,6 +448,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_MODULE_FILES", Kind::kModuleFiles),
     constant("KIND_COLLECT_COUNTS", Kind::kCollectCounts),
     constant("KIND_ROOT", Kind::kRoot),
+    constant("KIND_UNCOMPILED", Kind::kUncompiled),
     constant("KIND_WITNESS", Kind::kWitness),
     constant("KIND_STARTED", Kind::kStarted),
     constant("KIND_LOG_START", Kind::kLogStart),
@@ -507,7 +509,8 @@ PyModuleDef definition{PyModuleDef_HEAD_INIT, "_tach", nullptr, -1, methods, nul
 PyMODINIT_FUNC PyInit__tach() {  // NOLINT(readability-identifier-naming): CPython looks for this name
     PyObject* module = PyModule_Create(&definition);
     if (module == nullptr) return nullptr;
-    if (PyModule_AddFunctions(module, tach::zygote::snapshot_functions()) != 0 ||
+    if (PyModule_AddFunctions(module, tach::zygote::import_functions()) != 0 ||
+        PyModule_AddFunctions(module, tach::zygote::snapshot_functions()) != 0 ||
         PyModule_AddFunctions(module, tach::zygote::recursion_functions()) != 0) {
         Py_DECREF(module);
         return nullptr;

@@ -24,6 +24,9 @@ class Options:
     json: bool
     split_wide: bool
     rewindable: tuple[str, ...]
+    bytecode: str  # the directory in which an image may be; "": none
+    paranoid: bool  # loader.paranoid
+    loader: bool  # whether an image is wanted
     own_groups: bool  # every process that is forked leads a process group; not where tests may read the terminal
     restarted: bool  # solo: an earlier interpreter of this run died
     unset: tuple[str, ...]  # environment variables that tach-zygote set for the start only

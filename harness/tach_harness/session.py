@@ -16,6 +16,7 @@ import pytest
 from . import explain, quiet, solo, stateful, witness
 from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
+from .loader import Loader
 from .options import Options
 from .plan import Plan
 from .reports import crash_status, remember_modules
@@ -66,8 +67,9 @@ class Remembered:
 class TachPlugin:
     """Our one plugin in the user's pytest: takes over the run-test loop and the terminal reporter's output."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, loader: Loader) -> None:
         self.options = options
+        self.loader = loader
         self.sink = TerminalSink()
         self.sink.muted = options.restarted
         self.end = SessionEnd()
@@ -106,8 +108,11 @@ class TachPlugin:
         if self.options.list_only:
             config.option.verbose = -1
 
-    def pytest_report_header(self, config: pytest.Config) -> str:
-        return f"tach: {self.options.version}, seed {self.options.seed}"
+    def pytest_report_header(self, config: pytest.Config) -> list[str]:
+        lines = [f"tach: {self.options.version}, seed {self.options.seed}"]
+        if self.loader.problem:
+            lines.append(f"tach: {self.loader.problem}")
+        return lines
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> Any:
@@ -149,6 +154,8 @@ class TachPlugin:
             os.environ.pop(name, None)
         remember_modules()
         plan = Plan(session, self.options, self.remembered.late_fixtures)
+        if self.options.loader and not self.options.explain:
+            self.loader.tell(session.config.rootpath)
         plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)
         if self.options.explain:
@@ -205,7 +212,7 @@ def _pytest_main(plugins: list[object]) -> int:
     return int(pytest.main(plugins=plugins))
 
 
-def run(raw_options: dict[str, Any]) -> int:
+def run(raw_options: dict[str, Any], loader: Loader) -> int:
     """Run pytest with the plugin; returns what the process exits with."""
     options = Options.parse(raw_options)
     native.attach(*options.fds)
@@ -213,7 +220,8 @@ def run(raw_options: dict[str, Any]) -> int:
     native.guard_mark()
     native.recursion_take_over()
     native.hello(native.ROLE_ZYGOTE, tuple(text(part) for part in identity))
-    plugin = TachPlugin(options)
+    loader.serve_rewritten()
+    plugin = TachPlugin(options, loader)
     if options.list_only:
         witness.pytest_begins()
     plugins: list[object] = [plugin]
