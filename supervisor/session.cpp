@@ -396,6 +396,8 @@ ReportInputs Session::report_inputs() const {
                                          [](const auto& entry) { return entry.second.by == Forked::By::kSources; });
     inputs.metrics["suspected"] = static_cast<double>(suspected);
     inputs.metrics["remembered_condemned"] = static_cast<double>(forked_.size()) - static_cast<double>(suspected);
+    inputs.metrics["modules_from_image"] = loaded_.hits;
+    inputs.metrics["modules_changed"] = loaded_.stale;
     rewind_metrics_.tell(inputs.metrics);
     return inputs;
 }

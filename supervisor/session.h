@@ -287,6 +287,11 @@ class Session {
         std::string imports;  // file
         std::string image;
     };
+    struct Loaded {
+        std::uint32_t hits = 0;
+        std::uint32_t stale = 0;
+    };
+    Loaded loaded_;                                 // modules from the bytecode image
     std::optional<Uncompiled> uncompiled_;          // what this run had to do without
     std::optional<base::RunningCommand> compiler_;  // beside the tests
     std::string sources_unknown_;  // why; empty: they are known, or not yet

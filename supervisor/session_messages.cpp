@@ -54,7 +54,7 @@ void Session::handle(Id id, Message message) {
         case Kind::kHello:
         case Kind::kRoot:
         case Kind::kExplained:
-        case Kind::kUncompiled:
+        case Kind::kLoaded:
         case Kind::kWitness:
         case Kind::kCollectCounts:
         case Kind::kItem:
@@ -90,8 +90,12 @@ void Session::handle_zygote(Id, const Message& message) {
         case Kind::kExplained:
             explained_ = Explained::parse(message);
             return;
-        case Kind::kUncompiled:
-            uncompiled_ = Uncompiled{std::string(message.string(0)), std::string(message.string(1))};
+        case Kind::kLoaded:
+            loaded_ = {.hits = message.head.a, .stale = message.head.b};
+            if (!message.string(0).empty()) printer_.line(fmt::format("tach: {}", message.string(0)));
+            if (!message.string(1).empty()) {
+                uncompiled_ = Uncompiled{std::string(message.string(1)), std::string(message.string(2))};
+            }
             return;
         case Kind::kWitness:
             listing_.witness = Witness::parse(message);

@@ -360,9 +360,9 @@ bool learn_details(Importlib& lib, PyObject* external) {
     const Owned all(first ? PySequence_Concat(first.get(), arguments.get()) : nullptr);
     const Owned sample(all ? PyObject_Call(finder.get(), all.get(), nullptr) : nullptr);
     lib.loaders = attribute(sample.get(), "_loaders");
-    const Owned cached(PyObject_CallMethod(external, "cache_from_source", "s", "/x.py"));
+    const Owned cached(PyObject_CallMethod(external, "cache_from_source", "s", "/a/x.py"));
     const auto text = cached ? text_of(cached.get()) : std::nullopt;
-    constexpr std::string_view kStart = "/__pycache__/x";
+    constexpr std::string_view kStart = "/a/__pycache__/x";
     if (!lib.loaders || !text || !text->starts_with(kStart)) return false;  // with a pycache_prefix
     lib.cached_suffix = text->substr(kStart.size());
     return true;

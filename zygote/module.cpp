@@ -448,7 +448,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_MODULE_FILES", Kind::kModuleFiles),
     constant("KIND_COLLECT_COUNTS", Kind::kCollectCounts),
     constant("KIND_ROOT", Kind::kRoot),
-    constant("KIND_UNCOMPILED", Kind::kUncompiled),
+    constant("KIND_LOADED", Kind::kLoaded),
     constant("KIND_WITNESS", Kind::kWitness),
     constant("KIND_STARTED", Kind::kStarted),
     constant("KIND_LOG_START", Kind::kLogStart),

@@ -29,10 +29,11 @@ class Loader:
         An image that cannot be used costs nothing but time; why is kept in `problem`, in one line.
         """
         self._name = f"{sys.implementation.cache_tag}{f'.opt-{sys.flags.optimize}' if sys.flags.optimize else ''}"
+        self._path = ""
         self.problem = ""
         if directory and not sys.flags.verbose:
-            path = os.path.join(directory, self._name + ".bytecode")
-            why = native.bytecode_open(path, bytecode.interpreter_key(version), paranoid)
+            self._path = os.path.join(directory, self._name + ".bytecode")
+            why = native.bytecode_open(self._path, bytecode.interpreter_key(version), paranoid)
             if not why:
                 native.bytecode_install()
             elif not why.startswith(" "):
@@ -57,11 +58,18 @@ class Loader:
         rewrite._read_pyc = read_pyc
 
     def tell(self, rootdir: Path) -> None:
-        """At the end of collection: have an image made for the next run, if this one had to do without some modules."""
-        _, stale, damaged = native.bytecode_counts()
+        """At the end of collection; has an image made for the next run, if this one had to do without some modules."""
+        hits, stale, damaged = native.bytecode_counts()
+        if damaged:
+            self.problem = f"the bytecode image is not used: {self._path}: damaged"
         records = list(_imported())
-        if not stale and not damaged and all(native.bytecode_has(kind == "r", path) for kind, path, _ in records):
-            return
+        files = ("", "")
+        if stale or damaged or not all(native.bytecode_has(kind == "r", path) for kind, path, _ in records):
+            files = self._remember(rootdir, records)
+        send(native.KIND_LOADED, a=hits, b=stale, strings=tuple(text(part) for part in (self.problem, *files)))
+
+    def _remember(self, rootdir: Path, records: list[tuple[str, str, str]]) -> tuple[str, str]:
+        """Write down what was imported; that file and the image's, or "" twice where nothing can be written."""
         directory = rootdir / ".tach" / "cache"
         content = HEADER + b"".join(text(f"{kind}\0{path}\0{name}\0") for kind, path, name in records)
         with suppress(OSError):
@@ -71,8 +79,8 @@ class Loader:
                 fresh = directory / f"{self._name}.imports.{os.getpid()}.tmp"
                 fresh.write_bytes(content)
                 fresh.replace(imports)
-            image = directory / (self._name + ".bytecode")
-            send(native.KIND_UNCOMPILED, strings=(text(str(imports)), text(str(image))))
+            return str(imports), str(directory / (self._name + ".bytecode"))
+        return "", ""
 
 
 def _has_pass_hook(kind: type) -> bool | None:

@@ -108,11 +108,8 @@ class TachPlugin:
         if self.options.list_only:
             config.option.verbose = -1
 
-    def pytest_report_header(self, config: pytest.Config) -> list[str]:
-        lines = [f"tach: {self.options.version}, seed {self.options.seed}"]
-        if self.loader.problem:
-            lines.append(f"tach: {self.loader.problem}")
-        return lines
+    def pytest_report_header(self, config: pytest.Config) -> str:
+        return f"tach: {self.options.version}, seed {self.options.seed}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> Any:
