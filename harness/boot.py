@@ -41,7 +41,7 @@ def main() -> int:
     if sys.version_info < OLDEST_PYTHON:
         version = "{}.{}".format(*sys.version_info)
         return refuse(f"{sys.executable}: Python {version} is too old; tach needs 3.10 or newer (--python EXE)")
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if "t" in sys.abiflags:
         return refuse(
             f"{sys.executable}: free-threaded builds are not supported; choose one with the GIL (--python EXE)"
         )

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import sys
 import tempfile
 from typing import Any
+
+try:  # hashlib would load OpenSSL first
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 # A suite that drew more than this many blocks of 624 words before the first test counts as one that seeded: the only
 # consequence is that its tests start from that state. The bound keeps the check under 20 ms.
@@ -53,7 +57,7 @@ class Entropy:
             openssl.RAND_add(os.urandom(32), 32.0)
         if self._judged is not None and self._judged[1]:
             return
-        digest = hashlib.blake2b(f"{self._seed}:{nodeid}".encode("utf-8", "backslashreplace"), digest_size=8).digest()
+        digest = blake2b(f"{self._seed}:{nodeid}".encode("utf-8", "backslashreplace"), digest_size=8).digest()
         value = int.from_bytes(digest, "little")
         random.seed(value)
         numpy_seed = getattr(sys.modules.get("numpy.random"), "seed", None)
