@@ -33,4 +33,7 @@ struct FileStatus {
 // The same of a link itself.
 [[nodiscard]] FileStatus link_status_at(int directory, const char* path);
 
+// Of an open descriptor.
+[[nodiscard]] FileStatus status_of(int fd);
+
 }  // namespace tach::base
