@@ -22,6 +22,7 @@
 #include "analyzer/cli.h"
 #include "analyzer/report.h"
 #include "analyzer/rules.h"
+#include "base/depfile.h"
 #include "base/whole_file.h"
 
 namespace {
@@ -53,20 +54,6 @@ int finish(int code) {
     return refuse(base::errno_error("standard output"), kFailedExit);
 }
 
-// A path as make and ninja take it, the way gcc writes it: blanks, '#' and ':' behind a backslash, dollars twice.
-std::string escaped(std::string_view path) {
-    std::string text;
-    std::size_t backslashes = 0;  // right before c
-    for (const char c : path) {
-        if (c == ' ' || c == '\t') text.append(backslashes, '\\');
-        if (c == ' ' || c == '\t' || c == '#' || c == ':') text.push_back('\\');
-        if (c == '$') text.push_back('$');
-        text.push_back(c);
-        backslashes = c == '\\' ? backslashes + 1 : 0;
-    }
-    return text;
-}
-
 std::filesystem::path directory_of(const std::string& path) {
     std::error_code ignored;
     return std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored).parent_path();
@@ -82,16 +69,9 @@ std::string depfile_of(const Stage& stage, const CommandLine& line, const std::s
         inputs.directories.erase(std::remove_if(inputs.directories.begin(), inputs.directories.end(), is_same),
                                  inputs.directories.end());
     }
-    std::string text = escaped(line.depfile_target.value_or(output)) + ":";
-    std::string phony;
-    for (const auto* paths : {&inputs.files, &inputs.directories}) {
-        for (const std::string& path : *paths) {
-            if (path.find('\n') != std::string::npos) continue;  // cannot be written
-            text += " \\\n  " + escaped(path);
-            phony += "\n" + escaped(path) + ":\n";  // one that is gone is no error, see -MP of gcc
-        }
-    }
-    return text + "\n" + phony;
+    std::vector<std::string> paths = std::move(inputs.files);
+    paths.insert(paths.end(), inputs.directories.begin(), inputs.directories.end());
+    return base::depfile(line.depfile_target.value_or(output), paths);
 }
 
 int print_affected(Stage& stage, std::vector<std::string> changed, const CommandLine& line) {

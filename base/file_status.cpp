@@ -21,9 +21,7 @@ std::int64_t nanoseconds(const timespec& time) {
     return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-FileStatus status(int directory, const char* path, int flags) {
-    struct stat found {};
-    if (::fstatat(directory, path, &found, flags) != 0) return {.error = errno};
+FileStatus status_from(const struct stat& found) {
     return {
         .kind = kind_of(found.st_mode),
         .size = found.st_size,
@@ -32,6 +30,12 @@ FileStatus status(int directory, const char* path, int flags) {
         .inode = found.st_ino,
         .device = found.st_dev,
     };
+}
+
+FileStatus status(int directory, const char* path, int flags) {
+    struct stat found {};
+    if (::fstatat(directory, path, &found, flags) != 0) return {.error = errno};
+    return status_from(found);
 }
 
 }  // namespace
@@ -46,6 +50,12 @@ FileStatus status_at(int directory, const char* path) {
 
 FileStatus link_status_at(int directory, const char* path) {
     return status(directory, path, AT_SYMLINK_NOFOLLOW);
+}
+
+FileStatus status_of(int fd) {
+    struct stat found {};
+    if (::fstat(fd, &found) != 0) return {.error = errno};
+    return status_from(found);
 }
 
 }  // namespace tach::base

@@ -33,6 +33,9 @@ struct FileStatus {
 // The same of a link itself.
 [[nodiscard]] FileStatus link_status_at(int directory, const char* path);
 
+// Of an open descriptor.
+[[nodiscard]] FileStatus status_of(int fd);
+
 // Whether a later change of the file would show in its times, if realtime_ns() said `now_ns` before its status was
 // taken: the kernel stamps files with a clock of ticks, so that a change right after the last one may not.
 [[nodiscard]] bool is_settled(const FileStatus& status, std::int64_t now_ns);

@@ -1,14 +1,15 @@
 #include "base/whole_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/unique_fd.h"
 
 namespace tach::base {
@@ -25,6 +26,31 @@ bool write_all(int fd, std::string_view bytes) {
         bytes.remove_prefix(static_cast<std::size_t>(written));
     }
     return true;
+}
+
+// Of a file that is written all the time. A guess.
+constexpr int kMostReads = 4;
+
+// Without waiting: a FIFO is refused afterwards.
+UniqueFd open_to_read(const std::string& path) {
+    return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+}
+
+Result<std::string> read_open_file(int fd, const FileStatus& status, const std::string& path, std::uint64_t at_most) {
+    if (status.kind == FileKind::kNone) return fail(errno_error("read " + path, status.error));
+    if (status.kind != FileKind::kFile) return fail({EINVAL, path + ": not a regular file"});
+    const auto size = static_cast<std::uint64_t>(status.size);
+    if (size > at_most) return fail({EFBIG, path + ": too large"});
+    std::string bytes(static_cast<std::size_t>(size), '\0');
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+        const ssize_t got = ::read(fd, bytes.data() + done, bytes.size() - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail(errno_error("read " + path));
+        if (got == 0) return fail({EIO, path + ": it got shorter while it was read"});
+        done += static_cast<std::size_t>(got);
+    }
+    return bytes;
 }
 
 // A new file beside `path`. Not mkstemp: the umask decides who may read it.
@@ -45,23 +71,29 @@ bool close_written(UniqueFd& fd) {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::uint64_t at_most) {
-    // Without waiting: a FIFO is refused below.
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    struct stat status {};
-    if (!fd.valid() || ::fstat(fd.get(), &status) != 0) return fail(errno_error("read " + path));
-    if (!S_ISREG(status.st_mode)) return fail({EINVAL, path + ": not a regular file"});
-    const auto size = static_cast<std::uint64_t>(status.st_size);
-    if (size > at_most) return fail({EFBIG, path + ": too large"});
-    std::string bytes(static_cast<std::size_t>(size), '\0');
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-        const ssize_t got = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fail(errno_error("read " + path));
-        if (got == 0) return fail({EIO, path + ": it got shorter while it was read"});
-        done += static_cast<std::size_t>(got);
+    const UniqueFd fd = open_to_read(path);
+    if (!fd.valid()) return fail(errno_error("read " + path));
+    return read_open_file(fd.get(), status_of(fd.get()), path, at_most);
+}
+
+Result<SettledFile> read_settled_file(const std::string& path, std::uint64_t at_most) {
+    SettledFile file;
+    for (int attempt = 0; attempt < kMostReads; ++attempt) {
+        const UniqueFd fd = open_to_read(path);
+        if (!fd.valid()) return fail(errno_error("read " + path));
+        const std::int64_t now_ns = realtime_ns();
+        file.status = status_of(fd.get());
+        auto bytes = read_open_file(fd.get(), file.status, path, at_most);
+        const FileStatus after = status_of(fd.get());
+        const bool is_settled = after.size == file.status.size && after.mtime_ns == file.status.mtime_ns &&
+                                after.ctime_ns == file.status.ctime_ns;
+        if (!bytes && is_settled) return fail(bytes.error());
+        if (bytes) file.bytes = *std::move(bytes);
+        if (!is_settled) continue;
+        file.looked_at_ns = now_ns;
+        return file;
     }
-    return bytes;
+    return file;
 }
 
 Result<void> replace_file(const std::string& path, std::initializer_list<std::string_view> pieces) {

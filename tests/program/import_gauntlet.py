@@ -195,7 +195,7 @@ def test_who_loads_what(name: str, loader: str) -> None:
 
 
 def test_extension_modules() -> None:
-    module = importlib.import_module("_testcapi" if importlib.util.find_spec("_testcapi") else "_json")
+    module: Any = importlib.import_module("_testcapi" if importlib.util.find_spec("_testcapi") else "_json")
     if module.__spec__.origin == "built-in":
         pytest.skip("all are built in")
     assert type(module.__loader__) is importlib.machinery.ExtensionFileLoader
@@ -336,7 +336,7 @@ def test_circles(fresh: Any) -> None:
 
 @pytest.mark.parametrize("number", range(CHAIN))
 def test_a_chain(number: int) -> None:
-    module = importlib.import_module(f"chain.link{number}")
+    module: Any = importlib.import_module(f"chain.link{number}")
     assert module.VALUE == number
     assert module.__spec__.origin == str(HERE / "chain" / f"link{number}.py")
 
