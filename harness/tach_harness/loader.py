@@ -62,6 +62,8 @@ class Loader:
         hits, stale, damaged = native.bytecode_counts()
         if damaged:
             self.problem = f"the bytecode image is not used: {self._path}: damaged"
+            with suppress(OSError):
+                os.unlink(self._path)  # its index is sound, so that nobody else would make it anew
         records = list(_imported())
         files = ("", "")
         if stale or damaged or not all(native.bytecode_has(kind == "r", path) for kind, path, _ in records):
