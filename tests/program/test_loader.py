@@ -362,6 +362,8 @@ def directory(image: Path) -> None:
     "spoil", [cut_in_half, cut_short, empty, scribble, scribble_code, foreign, directory], ids=lambda s: s.__name__
 )
 def test_a_spoilt_image_is_not_used(shop: Loading, spoil: Callable[[Path], None]) -> None:
+    shop.image.unlink()
+    shop.compile()  # in one piece, without an older index to fall back on
     spoil(shop.image)
     result = shop.tach().expect(0, passed=1)
     assert len([line for line in result.lines if line.startswith(WARNING)]) == 1
