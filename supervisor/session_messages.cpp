@@ -122,6 +122,8 @@ void Session::root_known(const Message& message) {
     if (!memory_) memory_ = Memory::load(std::filesystem::path(std::string(message.string(0))));
     verbosity_ = std::atoi(std::string(message.string(2)).c_str());  // NOLINT(cert-err34-c): 0 when it makes no sense
     analysis_file_ = kept_directory(std::string(message.string(0))) / "analysis";
+    // The harness puts what it has imported there. Where it cannot be made nothing is kept, and nothing is lost.
+    if (settings_.loader.value) static_cast<void>(make_kept_directory(rootdir()));
     start_analysis();
     std::string entries;
     for (const std::string& file : memory_->files_with_late_fixtures()) {
