@@ -6,13 +6,17 @@ otherwise a conftest that writes a line for each report would write it twice.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pickle
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import pytest
+from _pytest._io.saferepr import saferepr
 from _pytest.junitxml import xml_key
 
 from .link import TerminalSink, native, send, text
@@ -73,13 +77,56 @@ class _ControllersUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Warnings of what we do with the suite's values are not the suite's.
+
+    Not by catch_warnings: that has the interpreter forget which warnings it has shown once.
+    """
+    filters: Any = warnings.filters
+    entry = ("ignore", None, Warning, None, 0)
+    filters.insert(0, entry)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            filters.remove(entry)
+
+
 def _can_travel(value: Any) -> bool:
     """Whether the controller will be able to load it; a class may pickle and refuse to be made again."""
     try:
-        _ControllersUnpickler(io.BytesIO(pickle.dumps(value, protocol=5))).load()
+        with _unheard():
+            _ControllersUnpickler(io.BytesIO(pickle.dumps(value, protocol=5))).load()
     except Exception:
         return False
     return True
+
+
+class _Shown(str):
+    """What a value that cannot travel looks like, in its place."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _as_text(attribute: Any) -> Any:
+    """What stands for an attribute that cannot travel: a structure keeps its shape, since others ask it for its parts.
+
+    Such as the context of a subtest in pytest 9.0, whose arguments may be anything.
+    """
+    if dataclasses.is_dataclass(attribute) and not isinstance(attribute, type):
+        parts = {field.name: getattr(attribute, field.name) for field in dataclasses.fields(attribute) if field.init}
+        with suppress(Exception):
+            made = dataclasses.replace(attribute, **{n: v if _can_travel(v) else _as_text(v) for n, v in parts.items()})
+            if _can_travel(made):
+                return made
+    if isinstance(attribute, Mapping):
+        with suppress(Exception):
+            made_of = {str(k): v if _can_travel(v) else _Shown(saferepr(v)) for k, v in attribute.items()}
+            if _can_travel(made_of):
+                return made_of
+    return str(attribute)
 
 
 # What pytest itself puts on a report; hooks of the suite may add anything.
@@ -97,13 +144,14 @@ def pack(report: Any, extras: dict[str, Any]) -> bytes:
             if name == "user_properties":
                 report.user_properties = [p if _can_travel(p) else (str(p[0]), repr(p[1])) for p in attribute]
             elif not _can_travel(attribute):
-                setattr(report, name, str(attribute))
+                setattr(report, name, _as_text(attribute))
         extras = {name: value for name, value in extras.items() if _can_travel(value)}
     try:
-        return pickle.dumps((report, extras), protocol=5)
+        with _unheard():
+            return pickle.dumps((report, extras), protocol=5)
     except Exception:
         for name in [n for n, attribute in vars(report).items() if not _can_travel(attribute)]:
-            setattr(report, name, str(getattr(report, name)))
+            setattr(report, name, _as_text(getattr(report, name)))
         return pickle.dumps((report, extras), protocol=5)
 
 
@@ -115,7 +163,8 @@ def pack_warning(warning: warnings.WarningMessage, when: str, nodeid: str, locat
     if not _can_travel(warning):
         text_of_it = f"{warning.category.__name__}: {warning.message}"
         warning = warnings.WarningMessage(UserWarning(text_of_it), UserWarning, warning.filename, warning.lineno)
-    return pickle.dumps((warning, when, nodeid, location), protocol=5)
+    with _unheard():
+        return pickle.dumps((warning, when, nodeid, location), protocol=5)
 
 
 class PropertyWatch:

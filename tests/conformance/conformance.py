@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_runner(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tach-arg", action="append", default=[], help="given to tach alone, repeatable")
+    command.add_argument("--warm", action="store_true", help="load from an image that an earlier run has made")
     command.add_argument("--no-replay", action="store_true", help="do not compare what plugins see")
 
 
@@ -95,7 +96,7 @@ def _tach(options: argparse.Namespace) -> Tach:
     executable: Path = options.tach.resolve()
     if not executable.is_file():
         raise HarnessError(f"{executable}: no such program")
-    return Tach(executable, tuple(getattr(options, "tach_arg", ())))
+    return Tach(executable, tuple(getattr(options, "tach_arg", ())), getattr(options, "warm", False))
 
 
 def _pythons(options: argparse.Namespace) -> list[Python]:
@@ -156,7 +157,7 @@ def _quick(options: argparse.Namespace, args: list[str]) -> int:
     own = [c for c in own if not c.label.startswith("own/core-short") or not middle]
     own += own_combinations(middle, options.own or "core-short")
     # The largest first, so that no core waits for it at the end; of the real suites, samples.
-    real = [replace(c, sampled=True) for c in real_combinations(_suites(options), [new])]
+    real = [replace(c, sampled=True, warm=True) for c in real_combinations(_suites(options), [new])]
     return _run(options, args, real + own)
 
 

@@ -8,6 +8,7 @@ one left.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from foretold import Foretold, compare_foretold
 from model import Difference, Run
 from pollution import Polluted, explain
 from reference import list_pytest, run_pytest
-from subject import Tach, list_tach, run_tach, run_tach_replay
+from subject import Tach, compile_imports, list_tach, run_tach, run_tach_replay
 from workspace import Workspace
 
 Runner = Callable[[Sequence[str]], Run]
@@ -55,6 +56,7 @@ class Verdict:
     polluted: list[Polluted] = field(default_factory=list)
     unstable: list[Difference] = field(default_factory=list)
     modes: Counter[str] = field(default_factory=Counter)
+    loaded: int = 0  # modules from the bytecode image
     foretold: Foretold = field(default_factory=Foretold)
 
     def lines(self) -> list[str]:
@@ -81,9 +83,12 @@ class Comparison:
         references = self.session([self.pytest] * len(self.job.steps))
         self.verdict.exit_codes = [run.exit_code for run in references]
         self.verdict.tests = sum(len(run.cases) for run in references)
+        if self._tach.warm:
+            self._warm_up()
         subjects = self.session([self.tach] * len(self.job.steps))
         for run in subjects:
             self.verdict.modes.update(run.modes)
+        self.verdict.loaded = sum(run.loaded for run in subjects)
         foretold = self._compare_foretold(subjects[0])
         if len(self.job.steps) == 1:
             references[0] = self._explained(references[0], subjects[0])
@@ -96,7 +101,14 @@ class Comparison:
             found += self._compare_listing()
         self.verdict.differences = self._stable(references, found) if found else []
         self.verdict.differences += foretold
+        if self._tach.warm and not self.verdict.loaded:
+            self.verdict.differences.append(Difference("LOADER", "", "modules from the image", "none"))
         return self.verdict
+
+    def _warm_up(self) -> None:
+        self.session([self.tach] * len(self.job.steps))
+        compile_imports(self.space, self._tach, self.job.python, self.job.timeout)
+        shutil.copytree(self.space.project / ".tach/cache", self.space.kept)
 
     def session(self, runners: Sequence[Runner]) -> list[Run]:
         """Run the steps on a fresh copy of the project, one runner a step."""

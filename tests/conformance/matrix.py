@@ -45,6 +45,7 @@ class Combination:
     pytest: str
     engine: str = ""  # of tach; empty: as the command line of this program has it
     sampled: bool = False  # of a real suite just the sample
+    warm: bool = False  # with tach's loader
 
     @property
     def label(self) -> str:
@@ -57,6 +58,7 @@ class Combination:
         tach = settings.tach
         if self.engine:
             tach = replace(tach, args=(*tach.args, "--engine", self.engine))
+        tach = replace(tach, warm=tach.warm or self.warm)
         if isinstance(self.suite, OwnCase):
             requirements = list(self.suite.requirements)
             executable = environment(settings.cache, self.python, self.pytest, requirements)
@@ -118,6 +120,7 @@ def _run_one(combination: Combination, settings: Settings) -> _Row:
         verdict = combination.run(settings)
         tests, differences, lines = str(verdict.tests), len(verdict.differences), verdict.lines()
         modes = ", ".join(f"{count} {mode}" for mode, count in sorted(verdict.modes.items()))
+        modes += f"; {verdict.loaded} modules loaded" if verdict.loaded else ""
     except HarnessError as error:
         tests, differences, lines = "-", 1, [f"HARNESS {error}"]
     return _Row(tests, differences, lines, time.monotonic() - started, modes)

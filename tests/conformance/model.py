@@ -52,6 +52,7 @@ class Run:
     events: list[str] = field(default_factory=list)
     listed: list[str] | None = None
     modes: dict[str, int] = field(default_factory=dict)  # tach's: how many tests ran in each
+    loaded: int = 0  # tach's: modules from its bytecode image
     output: str = ""
     report: dict[str, Any] = field(default_factory=dict)  # tach's JSON
     problems: list[str] = field(default_factory=list)

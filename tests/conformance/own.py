@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def _case(entry: dict[str, Any]) -> OwnCase:
 
 def run_case(case: OwnCase, python: Path, tach: Tach) -> Verdict:
     """Run one case on an interpreter that has pytest and the case's requirements."""
-    tach = Tach(tach.executable, tach.args + case.tach_args)
+    tach = replace(tach, args=tach.args + case.tach_args)
     project = SUITE / case.directory
     job = Job(project, python, case.steps, output=case.output, events=case.events, timeout=300.0)
     if case.expect is not None:

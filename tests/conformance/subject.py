@@ -12,7 +12,7 @@ from typing import Any
 from junit import read_junit
 from model import COUNTED, PHASES, Case, Run
 from normalise import normalise
-from process import run
+from process import HarnessError, run
 from reference import JUNIT_OPTIONS, RECORDER, listed_ids, plain_reason, recorded_run
 from workspace import Workspace
 
@@ -29,16 +29,36 @@ class Tach:
 
     executable: Path
     args: tuple[str, ...] = ()
+    warm: bool = False  # after a run whose bytecode image was made to its end
 
     @property
     def analyzer(self) -> Path:
-        """Return tach-analyzer: beside tach where it is installed, in a room of its own where it is built."""
-        beside = self.executable.with_name("tach-analyzer")
-        return beside if beside.is_file() else self.executable.parents[1] / "analyzer" / "tach-analyzer"
+        """Return tach-analyzer."""
+        return self._stage("analyzer")
+
+    @property
+    def compiler(self) -> Path:
+        """Return tach-compiler."""
+        return self._stage("compiler")
+
+    def _stage(self, room: str) -> Path:
+        """Return a stage: beside tach where it is installed, in a room of its own where it is built."""
+        beside = self.executable.with_name(f"tach-{room}")
+        return beside if beside.is_file() else self.executable.parents[1] / room / beside.name
 
     def command(self, python: Path, *options: str) -> list[str]:
         """Return a command line up to where the user's own arguments start."""
         return [str(self.executable), "--python", str(python), *self.args, *options]
+
+
+def compile_imports(space: Workspace, tach: Tach, python: Path, timeout: float) -> None:
+    """Make the image of what a run has imported, to its end."""
+    for imports in (space.project / ".tach/cache").glob("*.imports"):
+        argv = [str(tach.compiler), "--imports", str(imports), "-o", str(imports.with_suffix(".bytecode"))]
+        argv += ["--python", str(python), "--analysis", str(space.project / ".tach/analysis")]
+        done = run(argv, space.project, space.env(record=False), timeout)
+        if done.exit_code != 0:
+            raise HarnessError(f"tach-compiler ended with {done.exit_code}: {done.stderr.strip()}")
 
 
 def run_tach(space: Workspace, tach: Tach, python: Path, args: Sequence[str], timeout: float) -> Run:
@@ -79,6 +99,7 @@ def fill_from_json(result: Run, document: dict[str, Any]) -> None:
     result.counts = {name: int(summary.get(name, 0)) for name in COUNTED}
     result.counts.update({name: summary[name] for name in ("crashed", "timeout") if summary.get(name)})
     result.warnings = summary.get("warnings")
+    result.loaded = int(document["metrics"].get("modules_from_image", 0))
     result.modes = dict(Counter(test["mode"] for test in document["tests"] if test.get("mode")))
     if document["exit_code"] != result.exit_code:
         result.problems.append(f"exit_code {document['exit_code']} in JSON, {result.exit_code} in fact")

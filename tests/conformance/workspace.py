@@ -50,6 +50,7 @@ class Workspace:
         self.junit = root / "junit.xml"
         self.record = root / "record.json"
         self.select = root / "select.json"
+        self.kept = root / "cache"  # what is put into .tach/cache of each copy, if it is there
         self._extra_env = dict(extra_env or {})
 
     def fresh(self) -> None:
@@ -58,6 +59,8 @@ class Workspace:
             shutil.rmtree(directory, ignore_errors=True)
         self.select.unlink(missing_ok=True)
         shutil.copytree(self.source, self.project, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        if self.kept.exists():
+            shutil.copytree(self.kept, self.project / ".tach/cache")
         self.tmp.mkdir(parents=True)
 
     def clear_recordings(self) -> None:

@@ -307,3 +307,41 @@ def test_an_object_that_says_it_is_an_open_file(project: Project) -> None:
         """,
     )
     project.tach().expect(0, passed=2)
+
+
+def test_what_cannot_travel_keeps_its_shape(project: Project) -> None:
+    """A subtest's arguments (pytest 9.0) may be anything; who prints the report asks them for their parts."""
+    project.write(
+        "conftest.py",
+        """
+        import dataclasses, itertools, pytest
+
+        @dataclasses.dataclass(frozen=True)
+        class Context:
+            text: str
+            values: dict
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            report.context = Context("it", {"function": len, "lambda": lambda: 0, "iterator": itertools.count(3), "n": 1})
+            return report
+
+        def pytest_runtest_logreport(report):
+            if report.when == "call":
+                values = report.context.values
+                print(report.context.text, sorted(values), values["function"]("four"), values["n"], values["iterator"])
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import warnings
+
+        def test_it():
+            warnings.warn("heard")
+        """,
+    )
+    result = project.tach("-s", "-W", "error::DeprecationWarning").expect(0, passed=1, warnings=1)
+    assert "it ['function', 'iterator', 'lambda', 'n'] 4 1 count(3)" in result.out
+    assert "DeprecationWarning" not in result.out

@@ -91,7 +91,7 @@ TEST_CASE("an unknown key is named with its place and the nearest key") {
     CHECK(refused("[parallel]\nxyzzy = 1") == "tach.toml:2:1: parallel.xyzzy: unknown key, expected split_wide");
     CHECK(refused("modules = []")
               .find("expected python, workers, mode, engine, seed, strict_isolation, args, "
-                    "second_opinion, snapshot, parallel, plugins or toxicity") != std::string::npos);
+                    "second_opinion, snapshot, parallel, loader, plugins or toxicity") != std::string::npos);
 }
 
 TEST_CASE("what the table of the analyzer holds is not looked at, but it is a table") {
