@@ -342,6 +342,6 @@ def test_what_cannot_travel_keeps_its_shape(project: Project) -> None:
             warnings.warn("heard")
         """,
     )
-    result = project.tach("-s", "-W", "error::DeprecationWarning").expect(0, passed=1, warnings=1)
+    result = project.tach("-s", "-W", "error::DeprecationWarning").expect(0, passed=1, warning=1)
     assert "it ['function', 'iterator', 'lambda', 'n'] 4 1 count(3)" in result.out
     assert "DeprecationWarning" not in result.out
