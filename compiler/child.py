@@ -7,9 +7,9 @@ project: sources come with the requests.
 
 All numbers are little-endian. compiler/frames.h has the same:
 
-    request  kind u32, path size u32, source size u64; path; source
+    request  kind u32, path size u32, source size u64, number u64; path; source
              0 compile it as the interpreter does, 1 by pytest's assertion rewriter, 2 get the rewriter ready
-    answer   kind u32, line u32, size u64; that many bytes
+    answer   kind u32, line u32, size u64, number u64 (of the request; 0 if there is none); that many bytes
              0 hello, sent once without being asked: the interpreter's key, and paths of files by which it can be
                known again, each ended by a NUL
              1 the code object, marshalled
@@ -39,8 +39,8 @@ from typing import Any  # noqa: E402
 SOCKET = 3
 PLAIN, REWRITTEN, REWRITER = range(3)
 HELLO, CODE, REFUSED, REWRITER_READY, NO_REWRITER = range(5)
-REQUEST = struct.Struct("<IIQ")
-ANSWER = struct.Struct("<IIQ")
+REQUEST = struct.Struct("<IIQQ")
+ANSWER = struct.Struct("<IIQQ")
 HOOK_OPTION = "enable_assertion_pass_hook"
 
 
@@ -48,6 +48,7 @@ class Connection:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(True)
+        self._number = 0  # of the request that is answered next
         os.set_inheritable(descriptor, False)
 
     def _receive(self, size: int) -> bytes:
@@ -61,11 +62,11 @@ class Connection:
         return bytes(data)
 
     def receive(self) -> tuple[int, str, bytes]:
-        kind, path_size, source_size = REQUEST.unpack(self._receive(REQUEST.size))
+        kind, path_size, source_size, self._number = REQUEST.unpack(self._receive(REQUEST.size))
         return kind, os.fsdecode(self._receive(path_size)), self._receive(source_size)
 
     def send(self, kind: int, content: bytes, line: int = 0) -> None:
-        self._socket.sendall(ANSWER.pack(kind, line, len(content)) + content)
+        self._socket.sendall(ANSWER.pack(kind, line, len(content), self._number) + content)
 
 
 def load_keys(path: str) -> dict[str, Any]:
@@ -84,15 +85,13 @@ def mapped_libraries() -> list[str]:
 
 
 def pytest_files() -> list[str]:
-    """Where the rewriter is; where pytest might be installed, if it is not."""
+    """Where the rewriter is, if pytest is installed."""
     try:
         spec = find_spec("_pytest")
     except (ImportError, ValueError, AttributeError):
         spec = None
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    if not places:
-        return [entry for entry in sys.path if os.path.isabs(entry)]
-    return [os.path.join(places[0], *names) for names in (("assertion", "rewrite.py"), ("_version.py",))]
+    return [os.path.join(places[0], name) for name in ("assertion/rewrite.py", "_version.py")] if places else []
 
 
 def identity_files() -> list[str]:

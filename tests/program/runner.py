@@ -33,13 +33,14 @@ BUILD = Path(os.environ.get("TACH_BUILD_DIR", ROOT / "build"))
 SUPERVISOR = Path(os.environ.get("TACH_SUPERVISOR", BUILD / "supervisor" / "tach-supervisor"))
 
 
-def _analyzer() -> Path:
+def _stage(room: str) -> Path:
     """Beside the supervisor where it is installed, in a room of its own where it is built."""
-    installed = SUPERVISOR.parent / "tach-analyzer"
-    return installed if installed.is_file() else SUPERVISOR.parent.parent / "analyzer" / "tach-analyzer"
+    installed = SUPERVISOR.parent / f"tach-{room}"
+    return installed if installed.is_file() else SUPERVISOR.parent.parent / room / f"tach-{room}"
 
 
-ANALYZER = Path(os.environ.get("TACH_ANALYZER") or _analyzer())
+ANALYZER = Path(os.environ.get("TACH_ANALYZER") or _stage("analyzer"))
+COMPILER = Path(os.environ.get("TACH_COMPILER") or _stage("compiler"))
 
 
 def _default_engine() -> str:
