@@ -263,6 +263,31 @@ TEST_CASE("a file that was cut off anywhere gives nothing that was not written")
     }
 }
 
+TEST_CASE("code that was damaged is not taken for whole by whoever writes the image again") {
+    const tach::test::TempDir directory;
+    const std::string path = directory.path() / "image";
+    std::vector<Sample> all = samples(5, 1000);
+    write_samples(path, all);
+    std::string bytes = contents_of(path);
+    bytes[bytes.find(all[3].code) + 10] ^= 1;
+    put(path, bytes);
+    all[0].code = "another";
+    SECTION("by appending") {
+        CHECK(write_samples(path, all) == Written::kAppended);
+    }
+    SECTION("anew") {
+        all[1].code = std::string(3'000'000, 'x');
+        write_samples(path, all);
+        all[1].code = "small";
+        CHECK(write_samples(path, all) == Written::kAnew);
+    }
+    const auto image = Image::open(path);
+    REQUIRE(image);
+    CHECK_FALSE(image->is_intact(*image->find(all[3].kind, all[3].path)));
+    CHECK(has(*image, all[0]));
+    CHECK(has(*image, all[4]));
+}
+
 TEST_CASE("who has mapped a file that is then cut off is told so before it is read") {
     const tach::test::TempDir directory;
     const std::string path = directory.path() / "image";
