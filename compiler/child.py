@@ -27,14 +27,16 @@ import sys
 if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
     del sys.path[0]
 
-import ast  # noqa: E402
+# As little as possible: one changed module costs one start of this.
 import marshal  # noqa: E402
-import socket  # noqa: E402
 import struct  # noqa: E402
 import warnings  # noqa: E402
 from importlib.util import find_spec  # noqa: E402
-from types import CodeType  # noqa: E402
-from typing import Any  # noqa: E402
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Any
 
 SOCKET = 3
 PLAIN, REWRITTEN, REWRITER = range(3)
@@ -46,16 +48,15 @@ HOOK_OPTION = "enable_assertion_pass_hook"
 
 class Connection:
     def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
-        self._socket.setblocking(True)
-        self._number = 0  # of the request that is answered next
         os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
+        self._number = 0  # of the request that is answered next
 
     def _receive(self, size: int) -> bytes:
         data = bytearray(size)
         view = memoryview(data)
         while view:
-            count = self._socket.recv_into(view)
+            count = os.readv(self._descriptor, [view])
             if count == 0:
                 raise EOFError
             view = view[count:]
@@ -66,7 +67,9 @@ class Connection:
         return kind, os.fsdecode(self._receive(path_size)), self._receive(source_size)
 
     def send(self, kind: int, content: bytes, line: int = 0) -> None:
-        self._socket.sendall(ANSWER.pack(kind, line, len(content), self._number) + content)
+        view = memoryview(ANSWER.pack(kind, line, len(content), self._number) + content)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
 
 
 def load_keys(path: str) -> dict[str, Any]:
@@ -129,6 +132,8 @@ class Rewriter:
         return self.pass_hook
 
     def compile(self, source: bytes, path: str) -> CodeType:
+        import ast
+
         # What _pytest.assertion.rewrite._rewrite_test does with a file.
         tree = ast.parse(source, filename=path)
         self._rewrite(tree, source, path, self)  # type: ignore[arg-type]

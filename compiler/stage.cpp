@@ -292,6 +292,7 @@ void Stage::write_in_between() {
         pool_->stop();
         return;
     }
+    go_on_with_what_is_written();
     const std::int64_t took_ns = base::monotonic_ns() - start_ns;
     loop_->after(std::max(kWriteIntervalNs, took_ns * kWriteShare), [this] { write_in_between(); });
 }
@@ -318,7 +319,6 @@ Result<void> Stage::write() {
         const bool is_named = what.find(options_.output) != std::string::npos;
         return fail({written.error().code, is_named ? what : fmt::format("{}: {}", options_.output, what)});
     }
-    go_on_with_what_is_written();
     return {};
 }
 
