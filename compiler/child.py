@@ -7,9 +7,9 @@ project: sources come with the requests.
 
 All numbers are little-endian. compiler/frames.h has the same:
 
-    request  kind u32, path size u32, source size u64; path; source
+    request  kind u32, path size u32, source size u64, number u64; path; source
              0 compile it as the interpreter does, 1 by pytest's assertion rewriter, 2 get the rewriter ready
-    answer   kind u32, line u32, size u64; that many bytes
+    answer   kind u32, line u32, size u64, number u64 (of the request; 0 if there is none); that many bytes
              0 hello, sent once without being asked: the interpreter's key, and paths of files by which it can be
                known again, each ended by a NUL
              1 the code object, marshalled
@@ -27,45 +27,49 @@ import sys
 if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
     del sys.path[0]
 
-import ast  # noqa: E402
+# As little as possible: one changed module costs one start of this.
 import marshal  # noqa: E402
-import socket  # noqa: E402
 import struct  # noqa: E402
 import warnings  # noqa: E402
 from importlib.util import find_spec  # noqa: E402
-from types import CodeType  # noqa: E402
-from typing import Any  # noqa: E402
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Any
 
 SOCKET = 3
 PLAIN, REWRITTEN, REWRITER = range(3)
 HELLO, CODE, REFUSED, REWRITER_READY, NO_REWRITER = range(5)
-REQUEST = struct.Struct("<IIQ")
-ANSWER = struct.Struct("<IIQ")
+REQUEST = struct.Struct("<IIQQ")
+ANSWER = struct.Struct("<IIQQ")
 HOOK_OPTION = "enable_assertion_pass_hook"
 
 
 class Connection:
     def __init__(self, descriptor: int) -> None:
-        self._socket = socket.socket(fileno=descriptor)
-        self._socket.setblocking(True)
         os.set_inheritable(descriptor, False)
+        self._descriptor = descriptor
+        self._number = 0  # of the request that is answered next
 
     def _receive(self, size: int) -> bytes:
         data = bytearray(size)
         view = memoryview(data)
         while view:
-            count = self._socket.recv_into(view)
+            count = os.readv(self._descriptor, [view])
             if count == 0:
                 raise EOFError
             view = view[count:]
         return bytes(data)
 
     def receive(self) -> tuple[int, str, bytes]:
-        kind, path_size, source_size = REQUEST.unpack(self._receive(REQUEST.size))
+        kind, path_size, source_size, self._number = REQUEST.unpack(self._receive(REQUEST.size))
         return kind, os.fsdecode(self._receive(path_size)), self._receive(source_size)
 
     def send(self, kind: int, content: bytes, line: int = 0) -> None:
-        self._socket.sendall(ANSWER.pack(kind, line, len(content)) + content)
+        view = memoryview(ANSWER.pack(kind, line, len(content), self._number) + content)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
 
 
 def load_keys(path: str) -> dict[str, Any]:
@@ -84,15 +88,13 @@ def mapped_libraries() -> list[str]:
 
 
 def pytest_files() -> list[str]:
-    """Where the rewriter is; where pytest might be installed, if it is not."""
+    """Where the rewriter is, if pytest is installed."""
     try:
         spec = find_spec("_pytest")
     except (ImportError, ValueError, AttributeError):
         spec = None
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    if not places:
-        return [entry for entry in sys.path if os.path.isabs(entry)]
-    return [os.path.join(places[0], *names) for names in (("assertion", "rewrite.py"), ("_version.py",))]
+    return [os.path.join(places[0], name) for name in ("assertion/rewrite.py", "_version.py")] if places else []
 
 
 def identity_files() -> list[str]:
@@ -130,6 +132,8 @@ class Rewriter:
         return self.pass_hook
 
     def compile(self, source: bytes, path: str) -> CodeType:
+        import ast
+
         # What _pytest.assertion.rewrite._rewrite_test does with a file.
         tree = ast.parse(source, filename=path)
         self._rewrite(tree, source, path, self)  # type: ignore[arg-type]

@@ -17,8 +17,9 @@ struct RequestHead {
     Ask kind = Ask::kPlain;
     std::uint32_t path_size = 0;
     std::uint64_t source_size = 0;
+    std::uint64_t number = 0;  // its answer has the same
 };
-static_assert(sizeof(RequestHead) == 16);
+static_assert(sizeof(RequestHead) == 24);
 
 enum class AnswerKind : std::uint32_t { kHello = 0, kCode = 1, kRefused = 2, kRewriterReady = 3, kNoRewriter = 4 };
 
@@ -26,8 +27,9 @@ struct AnswerHead {
     AnswerKind kind = AnswerKind::kHello;
     std::uint32_t line = 0;
     std::uint64_t size = 0;
+    std::uint64_t number = 0;  // of the request; of a hello: 0
 };
-static_assert(sizeof(AnswerHead) == 16);
+static_assert(sizeof(AnswerHead) == 24);
 
 // More than the code of any source that is read (kMostSourceBytes of stage.cpp): nonsense.
 inline constexpr std::uint64_t kMostAnswerBytes = std::uint64_t{1} << 32;
@@ -35,11 +37,12 @@ inline constexpr std::uint64_t kMostAnswerBytes = std::uint64_t{1} << 32;
 struct Answer {
     AnswerKind kind = AnswerKind::kHello;
     std::uint32_t line = 0;
+    std::uint64_t number = 0;
     std::string_view content;
     std::size_t size = 0;  // of all of it, head included
 };
 
-[[nodiscard]] std::string request(Ask kind, std::string_view path, std::string_view source);
+[[nodiscard]] std::string request(Ask kind, std::uint64_t number, std::string_view path, std::string_view source);
 
 // What `bytes` start with. None: it has not arrived as a whole; a kind that there is not, or a size out of the
 // question, makes `is_nonsense` true.

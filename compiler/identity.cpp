@@ -19,7 +19,6 @@ constexpr std::array kVariables{"PYTHONOPTIMIZE", "PYTHONNODEBUGRANGES", "PYTHON
                                 "HOME",           "LD_LIBRARY_PATH",     "LD_PRELOAD"};
 
 constexpr std::string_view kFileLine = "file ";
-constexpr std::string_view kMissingLine = "no rewriter: ";
 
 // Texts of lines: a line break in one would be the end of it.
 std::string escaped(std::string_view text) {
@@ -68,9 +67,6 @@ std::optional<std::string> identity_text(const Identity& identity, const Environ
     for (const char* name : kVariables) {
         if (const auto value = environment(name)) text += fmt::format("{}={}\n", name, escaped(*value));
     }
-    if (!identity.missing_rewriter.empty()) {
-        text += fmt::format("{}{}\n", kMissingLine, escaped(identity.missing_rewriter));
-    }
     const auto add = [&](const std::string& path, std::string_view kind) {
         const auto state = state_of(path, since_ns);
         if (state) text += fmt::format("{}{} {}\n", kind, *state, escaped(path));
@@ -83,17 +79,16 @@ std::optional<std::string> identity_text(const Identity& identity, const Environ
     return text;
 }
 
-Identity identity_of(std::string_view text) {
-    Identity identity;
+std::vector<std::string> identity_files(std::string_view text) {
+    std::vector<std::string> files;
     for (std::size_t end = 0; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1)) {
         std::string_view line = text.substr(0, end);
-        if (line.starts_with(kMissingLine)) identity.missing_rewriter = unescaped(line.substr(kMissingLine.size()));
         if (!line.starts_with(kFileLine)) continue;
         line.remove_prefix(kFileLine.size());
         const std::size_t blank = line.find(' ');
-        if (blank != std::string_view::npos) identity.files.push_back(unescaped(line.substr(blank + 1)));
+        if (blank != std::string_view::npos) files.push_back(unescaped(line.substr(blank + 1)));
     }
-    return identity;
+    return files;
 }
 
 }  // namespace tach::compiler

@@ -17,7 +17,6 @@ struct Identity {
     std::string interpreter;         // its path, as it was found
     std::string ini_file;            // "" if there is none
     std::vector<std::string> files;  // that it named itself
-    std::string missing_rewriter;    // why there is no assertion rewriter; empty if there is one, or nobody has asked
 };
 
 using Environment = std::function<std::optional<std::string>(const char* name)>;
@@ -27,7 +26,7 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
 [[nodiscard]] std::optional<std::string> identity_text(const Identity& identity, const Environment& environment,
                                                        std::int64_t since_ns);
 
-// What the text was made of, except for `interpreter` and `ini_file`.
-[[nodiscard]] Identity identity_of(std::string_view text);
+// Identity::files of what the text was made of.
+[[nodiscard]] std::vector<std::string> identity_files(std::string_view text);
 
 }  // namespace tach::compiler

@@ -153,8 +153,8 @@ int run(const CommandLine& line) {
     const std::string interpreter = options->interpreter;
     Stage stage(*std::move(options));
     const Stage::End end = stage.run();
-    if (!stage.complaint().empty()) say(stage.complaint());
     if (const int code = exit_code(stage, end); code != 0) return code;
+    if (!stage.complaint().empty()) say(stage.complaint());
     if (!stage.missing_rewriter().empty()) {
         say(fmt::format("{}: what pytest rewrites is left out: {}", interpreter, stage.missing_rewriter()));
     }

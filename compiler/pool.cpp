@@ -47,6 +47,7 @@ struct Pool::Child {
     std::string out;
     std::size_t sent = 0;  // of out
     std::string in;
+    std::uint64_t number = 0;  // of the last request
     base::EventLoop::TimerId timer;
     std::int64_t budget_ns = 0;
     bool has_rewriter = false;
@@ -79,7 +80,7 @@ Result<Rewriter> Pool::load_rewriter() {
     Child* const child = idle_child();
     if (child == nullptr) return fail(base::protocol_error("there is no interpreter"));
     child->state = Child::State::kPreparing;
-    ask(*child, request(Ask::kRewriter, {}, {}), options_.start_budget_ns);
+    ask(*child, Ask::kRewriter, {}, {}, options_.start_budget_ns);
     if (auto waited = wait_for([&] { return rewriter_.has_value(); }); !waited) return fail(waited.error());
     return *rewriter_;
 }
@@ -124,13 +125,13 @@ void Pool::give(Child& child, Task task) {
     child.state = needs_rewriter ? Child::State::kPreparing : Child::State::kCompiling;
     if (needs_rewriter) {
         child.task = std::move(task);
-        ask(child, request(Ask::kRewriter, {}, {}), options_.start_budget_ns);
+        ask(child, Ask::kRewriter, {}, {}, options_.start_budget_ns);
         return;
     }
-    std::string bytes = request(task.kind == Kind::kRewritten ? Ask::kRewritten : Ask::kPlain, task.path, task.source);
-    task.source = {};
+    const std::string source = std::exchange(task.source, {});
     child.task = std::move(task);
-    ask(child, std::move(bytes), options_.budget_ns);
+    ask(child, child.task->kind == Kind::kRewritten ? Ask::kRewritten : Ask::kPlain, child.task->path, source,
+        options_.budget_ns);
 }
 
 Result<void> Pool::start() {
@@ -180,8 +181,9 @@ bool Pool::is_busy() const {
 
 // --- talking --------------------------------------------------------------------------------------------------------
 
-void Pool::ask(Child& child, std::string bytes, std::int64_t budget_ns) {
-    child.out = std::move(bytes);
+void Pool::ask(Child& child, Ask what, std::string_view path, std::string_view source, std::int64_t budget_ns) {
+    child.number = ++last_number_;
+    child.out = request(what, child.number, path, source);
     child.sent = 0;
     child.budget_ns = budget_ns;
     child.timer = loop_->after(budget_ns, [this, at = &child] { lose(*at, true, {}); });
@@ -216,7 +218,7 @@ void Pool::receive(Child& child) {
     const auto answer = first_answer(child.in, is_nonsense);
     if (!answer && !is_nonsense) return;
     // One question, one answer: nothing may come after it.
-    if (is_nonsense || answer->size != child.in.size()) {
+    if (is_nonsense || answer->size != child.in.size() || answer->number != child.number) {
         lose(child, false, "the interpreter said what is no answer");
         return;
     }
@@ -297,7 +299,7 @@ void Pool::lose(Child& child, bool is_late, std::string_view nonsense) {
         start_failure_ = base::protocol_error(
             fmt::format("{}: is no Python that can be used: {}", options_.command.front(), said.empty() ? why : said));
     } else if (state == Child::State::kPreparing) {
-        if (!rewriter_) rewriter_ = Rewriter{.key = {}, .missing = why, .is_certain = false};
+        if (!rewriter_) rewriter_ = Rewriter{.key = {}, .missing = why};
         if (child.task) deliver(child, {.reason = why, .no_rewriter = true});
     } else if (child.task) {
         deliver(child, {.reason = why});

@@ -36,8 +36,7 @@ struct Hello {
 
 struct Rewriter {
     std::string key;
-    std::string missing;     // why there is none; empty if there is one
-    bool is_certain = true;  // an interpreter has said so; otherwise one has crashed at it, or took too long
+    std::string missing;  // why there is none; empty if there is one
 };
 
 struct Task {
@@ -87,7 +86,7 @@ class Pool {
     [[nodiscard]] bool is_busy() const;
     [[nodiscard]] base::Result<void> feed(std::size_t at_most);
     void give(Child& child, Task task);
-    void ask(Child& child, std::string bytes, std::int64_t budget_ns);
+    void ask(Child& child, Ask what, std::string_view path, std::string_view source, std::int64_t budget_ns);
     void flush(Child& child);
     void receive(Child& child);
     void take_answer(Child& child, const Answer& answer);
@@ -102,7 +101,8 @@ class Pool {
     std::optional<Hello> hello_;
     std::optional<Rewriter> rewriter_;
     std::optional<base::Error> start_failure_;  // of the last one that was started, if it never said hello
-    int failed_starts_ = 0;                     // one after the other
+    std::uint64_t last_number_ = 0;
+    int failed_starts_ = 0;  // one after the other
     // Of the call of compile() that is under way.
     const Next* next_ = nullptr;
     const Take* take_ = nullptr;

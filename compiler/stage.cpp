@@ -108,23 +108,22 @@ void Stage::open_image() {
     auto image = Image::open(options_.output);
     if (image) {
         image_ = *std::move(image);
-    } else if (image.error().code != ENOENT) {
+    } else if (image.error().code != ENOENT && image.error().code != ENOTDIR) {
         complaint_ = image.error().what + "; all is compiled anew";
     }
 }
 
 bool Stage::is_known_interpreter() {
     if (!image_ || image_->identity().empty()) return false;
-    Identity identity = identity_of(image_->identity());
-    identity.interpreter = options_.interpreter;
-    identity.ini_file = options_.ini_file;
+    Identity identity{.interpreter = options_.interpreter,
+                      .ini_file = options_.ini_file,
+                      .files = identity_files(image_->identity())};
     const auto text = identity_text(identity, variable, base::realtime_ns());
     if (!text || *text != image_->identity()) return false;
     keys_ = {.interpreter = std::string(image_->interpreter_key()),
              .rewriter = std::string(image_->rewriter_key()),
              .identity = *text};
     identity_files_ = std::move(identity.files);
-    missing_rewriter_ = std::move(identity.missing_rewriter);
     return true;
 }
 
@@ -151,11 +150,10 @@ Result<bool> Stage::ask() {
     keys_.rewriter = rewriter.key;
     missing_rewriter_ = rewriter.missing;
     identity_files_ = hello->files;
-    const Identity identity{.interpreter = options_.interpreter,
-                            .ini_file = options_.ini_file,
-                            .files = identity_files_,
-                            .missing_rewriter = missing_rewriter_};
-    keys_.identity = rewriter.is_certain ? identity_text(identity, variable, since_ns).value_or("") : "";
+    const Identity identity{
+        .interpreter = options_.interpreter, .ini_file = options_.ini_file, .files = identity_files_};
+    // No file tells that something has been installed which makes it work.
+    keys_.identity = rewriter.missing.empty() ? identity_text(identity, variable, since_ns).value_or("") : "";
     return true;
 }
 
@@ -294,6 +292,7 @@ void Stage::write_in_between() {
         pool_->stop();
         return;
     }
+    go_on_with_what_is_written();
     const std::int64_t took_ns = base::monotonic_ns() - start_ns;
     loop_->after(std::max(kWriteIntervalNs, took_ns * kWriteShare), [this] { write_in_between(); });
 }
@@ -320,7 +319,6 @@ Result<void> Stage::write() {
         const bool is_named = what.find(options_.output) != std::string::npos;
         return fail({written.error().code, is_named ? what : fmt::format("{}: {}", options_.output, what)});
     }
-    go_on_with_what_is_written();
     return {};
 }
 

@@ -220,11 +220,15 @@ Module Image::module(std::size_t index) const {
     return module_of(entries_[index]);
 }
 
+// The first entry whose key is not below this one.
+std::span<const Image::Entry>::iterator Image::lower_bound(std::uint64_t key) const {
+    return std::lower_bound(entries_.begin(), entries_.end(), key,
+                            [](const Entry& one, std::uint64_t wanted) { return one.key < wanted; });
+}
+
 std::optional<Module> Image::find(Kind kind, std::string_view path) const {
     const std::uint64_t key = key_of(kind, path);
-    auto entry = std::lower_bound(entries_.begin(), entries_.end(), key,
-                                  [](const Entry& one, std::uint64_t wanted) { return one.key < wanted; });
-    for (; entry != entries_.end() && entry->key == key; ++entry) {
+    for (auto entry = lower_bound(key); entry != entries_.end() && entry->key == key; ++entry) {
         const bool is_same = entry->kind() == kind && texts_.substr(entry->path_offset, entry->path_size) == path;
         if (is_same) return module_of(*entry);
     }
@@ -234,8 +238,7 @@ std::optional<Module> Image::find(Kind kind, std::string_view path) const {
 bool Image::is_intact(const Module& module) const {
     if (size_of(file_.get()) < mapping_.size()) return false;
     const std::uint64_t key = key_of(module.kind, module.path);
-    const auto entry = std::lower_bound(entries_.begin(), entries_.end(), key,
-                                        [](const Entry& one, std::uint64_t wanted) { return one.key < wanted; });
+    const auto entry = lower_bound(key);
     return entry != entries_.end() && entry->key == key && hash_of(module.code) == entry->code_hash;
 }
 
@@ -244,8 +247,9 @@ bool Image::is_intact(const Module& module) const {
 // Lays out the parts of an image: code first, from an offset on, then the index.
 class Writer {
   public:
-    // `base`: whose code stays where it is, or null. `end`: where the file ends.
-    Writer(const Image* base, std::uint64_t end) : base_(base), end_(aligned(end)), index_offset_(end_) {}
+    // `base`: of which modules may be, or null. `stays`: its code stays where it is. `end`: where the file ends.
+    Writer(const Image* base, bool stays, std::uint64_t end)
+        : base_(base), stays_(stays), end_(aligned(end)), index_offset_(end_) {}
 
     void add(const Module& module) {
         Image::Entry entry{};
@@ -254,7 +258,7 @@ class Writer {
         entry.hash = module.hash;
         entry.flags = (module.kind == Kind::kRewritten ? kRewrittenFlag : 0) | (module.is_package ? kPackageFlag : 0);
         entry.code_size = module.code.size();
-        entry.code_hash = hash_of(module.code);
+        entry.code_hash = code_hash_of(module, entry.key);
         entry.code_offset = place(module.code);
         entry.path_size = static_cast<std::uint32_t>(module.path.size());
         entry.name_size = static_cast<std::uint32_t>(module.name.size());
@@ -306,13 +310,30 @@ class Writer {
     }
 
   private:
-    std::uint64_t place(std::string_view code) {
-        if (base_ != nullptr) {
-            const auto* const start = reinterpret_cast<const char*>(base_->mapping_.data());  // NOLINT
-            const bool is_there =
-                std::less_equal<>()(start, code.data()) && std::less<>()(code.data(), start + base_->mapping_.size());
-            if (is_there) return static_cast<std::uint64_t>(code.data() - start);
+    // Where in the file of `base` the code is.
+    [[nodiscard]] std::optional<std::uint64_t> offset_in_base(std::string_view code) const {
+        if (base_ == nullptr) return std::nullopt;
+        const auto* const start = reinterpret_cast<const char*>(base_->mapping_.data());  // NOLINT
+        const bool is_there =
+            std::less_equal<>()(start, code.data()) && std::less<>()(code.data(), start + base_->mapping_.size());
+        if (!is_there) return std::nullopt;
+        return static_cast<std::uint64_t>(code.data() - start);
+    }
+
+    // Of code in `base` the one that was written down with it: to read all code again would take long, and make what
+    // has been damaged meanwhile look right.
+    [[nodiscard]] std::uint64_t code_hash_of(const Module& module, std::uint64_t key) const {
+        if (const auto offset = offset_in_base(module.code)) {
+            const auto entry = base_->lower_bound(key);
+            const bool is_same = entry != base_->entries_.end() && entry->key == key && entry->code_offset == *offset &&
+                                 entry->code_size == module.code.size();
+            if (is_same) return entry->code_hash;
         }
+        return hash_of(module.code);
+    }
+
+    std::uint64_t place(std::string_view code) {
+        if (const auto there = offset_in_base(code); there && stays_) return *there;
         const std::uint64_t offset = index_offset_;
         code_.emplace_back(offset, code);
         index_offset_ += aligned(code.size());
@@ -320,6 +341,7 @@ class Writer {
     }
 
     const Image* base_;
+    bool stays_;
     std::uint64_t end_;
     std::uint64_t index_offset_;
     std::uint64_t live_bytes_ = 0;
@@ -330,8 +352,9 @@ class Writer {
 
 namespace {
 
-Result<Written> write_anew(const std::string& path, const Keys& keys, std::span<const Module> modules) {
-    Writer writer(nullptr, kCodeOffset);
+Result<Written> write_anew(const std::string& path, const Keys& keys, std::span<const Module> modules,
+                           const Image* base) {
+    Writer writer(base, false, kCodeOffset);
     for (const Module& module : modules) writer.add(module);
     const std::string index = writer.index(keys);
     const Head head{.magic = kMagic, .version = kVersion, .reserved = {}};
@@ -375,7 +398,7 @@ Result<bool> append(const std::string& path, const Keys& keys, std::span<const M
     const std::uint64_t end = size_of(file.get());
     const auto [sequence, other] = newest_slot(file.get());
     if (sequence == 0 || end < kCodeOffset) return false;
-    Writer writer(&base, end);
+    Writer writer(&base, true, end);
     for (const Module& module : modules) writer.add(module);
     const std::string index = writer.index(keys);
     if (writer.is_mostly_dead(index.size())) return false;
@@ -398,7 +421,7 @@ Result<Written> write(const std::string& path, const Keys& keys, std::span<const
         if (!appended) return fail(appended.error());
         if (*appended) return Written::kAppended;
     }
-    return write_anew(path, keys, modules);
+    return write_anew(path, keys, modules, base);
 }
 
 }  // namespace tach::shm::bytecode

@@ -104,6 +104,7 @@ class Image {
     [[nodiscard]] base::Result<void> read();
     [[nodiscard]] bool use_slot(std::size_t number);
     [[nodiscard]] Module module_of(const Entry& entry) const;
+    [[nodiscard]] std::span<const Entry>::iterator lower_bound(std::uint64_t key) const;
 
     base::UniqueFd file_;
     base::Mapping mapping_;

@@ -146,3 +146,16 @@ TEST_CASE("what a process of the same number has left is no obstacle") {
     CHECK(read_file(path) == std::string("new"));
     CHECK(read_file(directory.path() / left) == std::string("left"));
 }
+
+TEST_CASE("a file that is read settled comes with the status that it had") {
+    const tach::test::TempDir directory;
+    const std::string path = directory.file("file", "text").string();
+    const auto file = tach::base::read_settled_file(path);
+    REQUIRE(file);
+    CHECK(file->bytes == "text");
+    CHECK(file->status.size == 4);
+    CHECK(file->looked_at_ns >= file->status.ctime_ns - 100'000'000);  // the clock of files goes in ticks
+    CHECK(tach::base::read_settled_file(path, 3).error().code == EFBIG);
+    CHECK(tach::base::read_settled_file(path + "x").error().code == ENOENT);
+    CHECK(tach::base::read_settled_file(directory.path()).error().code == EINVAL);
+}

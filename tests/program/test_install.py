@@ -64,7 +64,7 @@ def test_a_symbolic_link_to_it_works(installed: Path, project: Project) -> None:
     )
 
 
-@pytest.mark.parametrize("program", ["supervisor", "analyzer"])
+@pytest.mark.parametrize("program", ["supervisor", "analyzer", "compiler"])
 def test_the_man_page_is_there(installed: Path, program: str) -> None:
     (page,) = installed.rglob(f"man/man1/tach-{program}.1*")
     if page.suffix == ".1":
@@ -79,6 +79,15 @@ def test_the_analyzer_runs_from_elsewhere(installed: Path, project: Project) -> 
     jsonschema.validate(json.loads(result.out), schema)
 
 
+def test_the_compiler_runs_from_elsewhere(installed: Path, project: Project) -> None:
+    source = project.write("lib.py", "x = 1\n")
+    (project / "imports").write_bytes(b"tach imports 1\n" + b"p\0" + os.fsencode(source) + b"\0lib\0")
+    words = ["--imports", "imports", "-o", "image", "--python", sys.executable, "--format", "json"]
+    result = Run([str(installed / "bin" / "tach-compiler"), *words], project.path, clean_environment()).finish()
+    (module,) = json.loads(result.expect(0).out)["modules"]
+    assert (module["name"], module["state"]) == ("lib", "compiled")
+
+
 def test_what_asks_the_analyzer_finds_the_installed_one(installed: Path, project: Project) -> None:
     project.write("test_it.py", "def test_a(): pass\n")
     subprocess.run(["git", "init", "--quiet"], cwd=project.path, check=True)
@@ -90,7 +99,11 @@ def test_what_asks_the_analyzer_finds_the_installed_one(installed: Path, project
 
 def test_nothing_is_installed_twice_or_elsewhere(installed_files: set[str]) -> None:
     names = installed_files
-    assert {name for name in names if name.startswith("bin/")} == {"bin/tach-analyzer", "bin/tach-supervisor"}
+    assert {name for name in names if name.startswith("bin/")} == {
+        "bin/tach-analyzer",
+        "bin/tach-compiler",
+        "bin/tach-supervisor",
+    }
     assert {name for name in names if name.endswith(".schema.json")} == {
         "share/tach/analysis.schema.json",
         "share/tach/report.schema.json",
