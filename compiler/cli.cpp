@@ -28,7 +28,7 @@ po::options_description options() {
     all.add_options()("imports", po::value<Words>()->value_name("FILE")->composing(),
                       "compile the modules that this file lists; may be repeated");
     add_value("root", "DIR", "what the analysis's paths are relative to (default: the working directory)");
-    add_value("output,o", "IMAGE", "write the bytecode there (default: .tach/bytecode in the root)");
+    add_value("output,o", "IMAGE", "write the bytecode there; runs look for .tach/cache/TAG.bytecode, with sys.implementation.cache_tag");
     add_value("python", "EXE",
               "the interpreter (default: that of $VIRTUAL_ENV, of .venv in the root, or python3 on PATH)");
     add_value("jobs,j", "N", "how many interpreters compile at once (default: one per processor)");
@@ -89,6 +89,9 @@ base::Result<CommandLine> settle(const po::variables_map& given) {
     if (!line.help && !line.version && !line.analysis && line.imports.empty()) {
         return mistake("there is nothing to compile: give --analysis or --imports; --help says more");
     }
+    if (!line.help && !line.version && !line.output) {
+        return mistake("there is nowhere to write to: give -o IMAGE; --help says more");
+    }
     return line;
 }
 
@@ -115,7 +118,7 @@ base::Result<CommandLine> parse_command_line(std::span<const std::string> words)
 
 std::string help_text() {
     std::ostringstream text;
-    text << "usage: tach-compiler [OPTIONS] --analysis FILE [-o IMAGE]\n\n"
+    text << "usage: tach-compiler [OPTIONS] --analysis FILE -o IMAGE\n\n"
             "Compiles the modules of a project, and those that its tests have imported, with the interpreter that\n"
             "runs the tests, into one file that all its processes map. Only what has changed is compiled again.\n\n"
          << options();

@@ -109,7 +109,7 @@ base::Result<StageOptions> options_of(const CommandLine& line) {
     if (!home) return base::fail(home.error());
     options.interpreter = *std::move(interpreter);
     options.home = *std::move(home);
-    options.output = line.output.value_or(root + "/.tach/bytecode");
+    options.output = *line.output;
     options.jobs = line.jobs != 0 ? line.jobs : std::max(1U, std::thread::hardware_concurrency());
     options.paranoid = line.paranoid;
     options.idle = line.idle;

@@ -46,8 +46,12 @@ a mistake in the command line, or in the choice of the interpreter
 it was interrupted: what was compiled by then is in the image
 .SH FILES
 .TP
-.I .tach/bytecode
-the image, if no other place is named; may be deleted at any time
+.I .tach/cache/cpython-311.bytecode
+the image that a run with such an interpreter looks for and has made; may be deleted at any time
+.TP
+.I .tach/cache/cpython-311.imports
+what a run has imported, for
+.B \\-\\-imports
 .SH ENVIRONMENT
 .TP
 .B VIRTUAL_ENV

@@ -69,6 +69,7 @@ struct Importlib {
     Owned path_hooks;  // a copy
     Owned call_with_frames_removed;
     Owned exec;
+    Owned cache_from_source;
     Owned marshal_loads;
     Unmarshal unmarshal = nullptr;
     std::array<Owned, kLeftOut.size()> left_out;
@@ -177,6 +178,19 @@ struct Found {
     std::string_view code;
 };
 
+// What cache_from_source gives, which takes longer than all the rest.
+Owned cached_path(PyObject* path, const std::string& source) {
+    const Importlib& lib = *hook().importlib;
+    PyObject* const prefix = PySys_GetObject("pycache_prefix");
+    if (prefix != nullptr && prefix != Py_None) {
+        return Owned(PyObject_CallFunctionObjArgs(lib.cache_from_source.get(), path, nullptr));
+    }
+    const std::size_t slash = source.rfind('/');
+    const std::string cached = source.substr(0, slash) + "/__pycache__" +
+                               source.substr(slash, source.size() - slash - 3) + lib.cached_suffix;
+    return Owned(PyUnicode_DecodeFSDefault(cached.c_str()));
+}
+
 Owned spec_of(PyObject* name, const Found& found) {
     const Importlib& lib = *hook().importlib;
     const Owned path(PyUnicode_DecodeFSDefault(found.source.c_str()));
@@ -187,12 +201,9 @@ Owned spec_of(PyObject* name, const Found& found) {
     const Owned keywords(Py_BuildValue("{sO}", "origin", path.get()));
     if (!arguments || !keywords) return {};
     Owned spec(PyObject_Call(lib.module_spec.get(), arguments.get(), keywords.get()));
-    const std::size_t slash = found.source.rfind('/');
-    const std::string cached = found.source.substr(0, slash) + "/__pycache__" +
-                               found.source.substr(slash, found.source.size() - slash - 3) + lib.cached_suffix;
-    const Owned cached_text(PyUnicode_DecodeFSDefault(cached.c_str()));
-    if (!spec || !cached_text || PyObject_SetAttrString(spec.get(), "_set_fileattr", Py_True) != 0 ||
-        PyObject_SetAttrString(spec.get(), "cached", cached_text.get()) != 0) {
+    const Owned cached = cached_path(path.get(), found.source);
+    if (!spec || !cached || PyObject_SetAttrString(spec.get(), "_set_fileattr", Py_True) != 0 ||
+        PyObject_SetAttrString(spec.get(), "cached", cached.get()) != 0) {
         return {};
     }
     if (!found.package.empty()) {
@@ -262,8 +273,7 @@ bool is_untouched() {
             return false;
         }
     }
-    PyObject* const prefix = PySys_GetObject("pycache_prefix");
-    return prefix == nullptr || prefix == Py_None;
+    return true;
 }
 
 // The spec, or null: importlib is to look for itself.
@@ -362,9 +372,9 @@ bool learn_details(Importlib& lib, PyObject* external) {
     lib.loaders = attribute(sample.get(), "_loaders");
     const Owned cached(PyObject_CallMethod(external, "cache_from_source", "s", "/a/x.py"));
     const auto text = cached ? text_of(cached.get()) : std::nullopt;
-    constexpr std::string_view kStart = "/a/__pycache__/x";
-    if (!lib.loaders || !text || !text->starts_with(kStart)) return false;  // with a pycache_prefix
-    lib.cached_suffix = text->substr(kStart.size());
+    const std::size_t name = text ? text->rfind("/x.") : std::string_view::npos;
+    if (!lib.loaders || name == std::string_view::npos) return false;
+    lib.cached_suffix = text->substr(name + 2);
     return true;
 }
 
@@ -383,6 +393,7 @@ std::optional<Importlib> take_importlib() {
     lib.loader = attribute(external.get(), "SourceFileLoader");
     lib.call_with_frames_removed = attribute(bootstrap.get(), "_call_with_frames_removed");
     lib.exec = attribute(builtins.get(), "exec");
+    lib.cache_from_source = attribute(external.get(), "cache_from_source");
     lib.marshal_loads = attribute(marshal.get(), "loads");
     lib.unmarshal = reinterpret_cast<Unmarshal>(::dlsym(RTLD_DEFAULT, "PyMarshal_ReadObjectFromString"));  // NOLINT
     PyObject* const hooks = PySys_GetObject("path_hooks");
@@ -392,7 +403,7 @@ std::optional<Importlib> take_importlib() {
         if (!lib.left_out[i]) return std::nullopt;
     }
     const bool is_whole = lib.find_spec && lib.module_spec && lib.file_finder && lib.call_with_frames_removed &&
-                          lib.exec && lib.marshal_loads && lib.path_hooks;
+                          lib.exec && lib.cache_from_source && lib.marshal_loads && lib.path_hooks;
     if (!is_whole || !learn_details(lib, external.get())) return std::nullopt;
     return lib;
 }

@@ -33,9 +33,10 @@ TEST_CASE("a command line says what is to be compiled, with what and where to") 
     CHECK((line->idle && line->paranoid && line->verbose));
 }
 
-TEST_CASE("an analysis or a list of imports is enough") {
-    CHECK(parsed({"--analysis", "a"}));
-    CHECK(parsed({"--imports", "a"}));
+TEST_CASE("an analysis or a list of imports is enough, and a place for the image") {
+    CHECK(parsed({"--analysis", "a", "-o", "b"}));
+    CHECK(parsed({"--imports", "a", "-o", "b"}));
+    CHECK(mistake({"--analysis", "a"}).find("-o IMAGE") != std::string::npos);
     CHECK(parsed({"--help"}));
     CHECK(parsed({"--version"}));
     CHECK(mistake({}).find("--analysis") != std::string::npos);

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from runner import ANALYZER, ENGINE, ROOT, SUPERVISOR, Project, Result, Run, clean_environment
+from runner import ANALYZER, COMPILER, ENGINE, ROOT, SUPERVISOR, Project, Result, Run, clean_environment
 
 EXAMPLES = ROOT / "docs" / "examples"
 NOTHING = {"make": "Nothing to be done for 'all'", "ninja": "no work to do"}
@@ -24,7 +24,9 @@ class Build:
         environment = clean_environment(
             TACH_ANALYZER=str(ANALYZER),
             TACH_SUPERVISOR=str(SUPERVISOR),
-            TACH_FLAGS=f"--python {self.project.python} --engine {ENGINE} -q",
+            TACH_COMPILER=str(COMPILER),
+            TACH_PYTHON=self.project.python,
+            TACH_FLAGS=f"--engine {ENGINE} -q",
         )
         return Run(words, self.project.path, environment).finish().expect(0)
 
@@ -33,6 +35,7 @@ class Build:
         result = self()
         assert result.out.count(" --depfile ") == analyses, str(result)
         assert result.out.count(" -o cache_dir") == tests, str(result)
+        assert result.out.count(" --analysis ") == (1 if analyses and tests else 0), str(result)
         assert (NOTHING[self.tool] in result.out) == (analyses == 0), str(result)
 
     def expect_nothing(self) -> None:

@@ -218,13 +218,6 @@ def test_modules_of_an_analysis_are_compiled(bench: Bench) -> None:
     assert ("plain", "tests/test_a.py") not in image
 
 
-def test_the_image_is_in_the_root_if_no_place_is_named(bench: Bench) -> None:
-    bench.project.analyze("-o", ".tach/analysis").expect(0)
-    command = [str(COMPILER), "--analysis", ".tach/analysis", "--python", sys.executable]
-    Run(command, bench.project.path, clean_environment()).finish().expect(0)
-    assert ("rewritten", "tests/test_a.py") in bytecode_image.read(bench.project / ".tach/bytecode")
-
-
 @pytest.mark.parametrize("value", ["true", "1", "false"])
 def test_the_hook_for_assertions_that_pass_is_the_projects(bench: Bench, value: str) -> None:
     bench.project.write("pytest.ini", f"[pytest]\nenable_assertion_pass_hook = {value}\n")
