@@ -28,7 +28,8 @@ po::options_description options() {
     all.add_options()("imports", po::value<Words>()->value_name("FILE")->composing(),
                       "compile the modules that this file lists; may be repeated");
     add_value("root", "DIR", "what the analysis's paths are relative to (default: the working directory)");
-    add_value("output,o", "IMAGE", "write the bytecode there; runs look for .tach/cache/TAG.bytecode, with sys.implementation.cache_tag");
+    add_value("output,o", "IMAGE",
+              "write the bytecode there; runs look for .tach/cache/TAG.bytecode, with sys.implementation.cache_tag");
     add_value("python", "EXE",
               "the interpreter (default: that of $VIRTUAL_ENV, of .venv in the root, or python3 on PATH)");
     add_value("jobs,j", "N", "how many interpreters compile at once (default: one per processor)");

@@ -25,7 +25,8 @@ inline constexpr int kAnalyzerMistake = 2;
 
 inline constexpr std::string_view kAnalyzer = "tach-analyzer";
 
-// The last line of what a stage that did not succeed has said, which is the mistake; those before it are of the sources.
+// The last line of what a stage that did not succeed has said, which is the mistake; those before it are of the
+// sources.
 [[nodiscard]] std::string stage_reason(std::string_view stage, const base::Finished& finished);
 
 // `option`: on whose behalf, for error texts. An error is a user's mistake (see usage.h): of one line, whatever the

@@ -78,8 +78,9 @@ constexpr auto kOptions = std::to_array<Option>({
      .section = Section::kRunning},
     {.name = "no-loader",
      .help = "import without tach's bytecode image",
-     .manual = "By default what an earlier run has imported is compiled beside its tests, into .tach/cache, and the next "
-               "run imports it from there as long as the sources are the same.",
+     .manual =
+         "By default what an earlier run has imported is compiled beside its tests, into .tach/cache, and the next "
+         "run imports it from there as long as the sources are the same.",
      .section = Section::kRunning},
     {.name = "python",
      .argument = "EXE",

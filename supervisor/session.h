@@ -294,7 +294,7 @@ class Session {
     Loaded loaded_;                                 // modules from the bytecode image
     std::optional<Uncompiled> uncompiled_;          // what this run had to do without
     std::optional<base::RunningCommand> compiler_;  // beside the tests
-    std::string sources_unknown_;  // why; empty: they are known, or not yet
+    std::string sources_unknown_;                   // why; empty: they are known, or not yet
     Suspicions suspicions_;
     std::map<std::string, std::string, std::less<>> guard_keys_;  // by file
     bool routes_settled_ = false;

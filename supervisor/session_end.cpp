@@ -98,7 +98,8 @@ std::vector<std::string> Session::summary_lines() const {
     if (const std::string rewinds = rewind_metrics_.line(); verbosity_ > 0 && !rewinds.empty())
         lines.push_back(rewinds);
     if (verbosity_ > 0 && loaded_.hits > 0) {
-        lines.push_back(fmt::format("{} modules from the bytecode image, {} sources changed since", loaded_.hits, loaded_.stale));
+        lines.push_back(
+            fmt::format("{} modules from the bytecode image, {} sources changed since", loaded_.hits, loaded_.stale));
     }
     if (differences_ > 0) lines.push_back(fmt::format("{} differences found by --verify-snapshots", differences_));
     if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);

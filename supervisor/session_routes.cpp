@@ -157,10 +157,12 @@ void Session::settle_routes() {
 // For the next run, with what processors the tests leave.
 void Session::start_compiler() {
     if (!uncompiled_ || compiler_) return;
-    std::vector<std::string> command{plan_.home.compiler.string(), "--idle", "--imports=" + uncompiled_->imports,
-                                     "--output=" + uncompiled_->image, "--root=" + rootdir().string(),
-                                     "--python=" + plan_.interpreter.executable.string()};
-    if (analysis_started_ns_ != 0 && !analysis_ && sources_unknown_.empty()) command.push_back("--analysis=" + analysis_file_.string());
+    std::vector<std::string> command{
+        plan_.home.compiler.string(),        "--idle",
+        "--imports=" + uncompiled_->imports, "--output=" + uncompiled_->image,
+        "--root=" + rootdir().string(),      "--python=" + plan_.interpreter.executable.string()};
+    if (analysis_started_ns_ != 0 && !analysis_ && sources_unknown_.empty())
+        command.push_back("--analysis=" + analysis_file_.string());
     auto started = base::RunningCommand::start(command);
     if (started) {
         compiler_.emplace(*std::move(started));

@@ -64,8 +64,8 @@ struct Importlib {
     Owned find_spec;  // the original, a function of (cls, fullname, path, target)
     Owned module_spec;
     Owned file_finder;
-    Owned loader;  // SourceFileLoader
-    Owned loaders;  // of an ordinary FileFinder
+    Owned loader;      // SourceFileLoader
+    Owned loaders;     // of an ordinary FileFinder
     Owned path_hooks;  // a copy
     Owned call_with_frames_removed;
     Owned exec;
@@ -141,8 +141,7 @@ constexpr const char* kCodeCapsule = "tach.code";
 PyObject* exec_module(PyObject* self, PyObject* module) {
     const Importlib& lib = *hook().importlib;
     PyObject* const loader = PyTuple_GetItem(self, 0);
-    const auto* const start =
-        static_cast<const char*>(PyCapsule_GetPointer(PyTuple_GetItem(self, 1), kCodeCapsule));
+    const auto* const start = static_cast<const char*>(PyCapsule_GetPointer(PyTuple_GetItem(self, 1), kCodeCapsule));
     const std::size_t size = PyLong_AsSize_t(PyTuple_GetItem(self, 2));
     const Owned keep = share(self);
     if (PyObject_SetAttrString(loader, "exec_module", nullptr) != 0) PyErr_Clear();
@@ -159,7 +158,8 @@ PyObject* exec_module(PyObject* self, PyObject* module) {
                                         nullptr);
 }
 
-PyMethodDef exec_module_definition{"exec_module", exec_module, METH_O, nullptr};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+PyMethodDef exec_module_definition{"exec_module", exec_module, METH_O,
+                                   nullptr};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
 bool attach_code(PyObject* loader, std::string_view code) {
     // A capsule does not own what it points to, and must not point to nothing.
@@ -186,8 +186,8 @@ Owned cached_path(PyObject* path, const std::string& source) {
         return Owned(PyObject_CallFunctionObjArgs(lib.cache_from_source.get(), path, nullptr));
     }
     const std::size_t slash = source.rfind('/');
-    const std::string cached = source.substr(0, slash) + "/__pycache__" +
-                               source.substr(slash, source.size() - slash - 3) + lib.cached_suffix;
+    const std::string cached =
+        source.substr(0, slash) + "/__pycache__" + source.substr(slash, source.size() - slash - 3) + lib.cached_suffix;
     return Owned(PyUnicode_DecodeFSDefault(cached.c_str()));
 }
 
@@ -326,7 +326,8 @@ PyObject* find_spec(PyObject*, PyObject* args, PyObject* keywords) {
     return PyObject_Call(lib.find_spec.get(), args, keywords);
 }
 
-PyMethodDef find_spec_definition{"find_spec", reinterpret_cast<PyCFunction>(find_spec), METH_VARARGS | METH_KEYWORDS,  // NOLINT
+PyMethodDef find_spec_definition{"find_spec", reinterpret_cast<PyCFunction>(find_spec),
+                                 METH_VARARGS | METH_KEYWORDS,  // NOLINT
                                  nullptr};
 
 // --- the module's functions -----------------------------------------------------------------------------------------
@@ -420,8 +421,8 @@ PyObject* bytecode_install(PyObject*, PyObject*) {
     self.directories.emplace(*std::move(suffixes));
     const Owned function(PyCFunction_NewEx(&find_spec_definition, nullptr, nullptr));
     const Owned builtins(PyImport_ImportModule("builtins"));
-    const Owned method(
-        function && builtins ? PyObject_CallMethod(builtins.get(), "classmethod", "O", function.get()) : nullptr);
+    const Owned method(function && builtins ? PyObject_CallMethod(builtins.get(), "classmethod", "O", function.get())
+                                            : nullptr);
     if (!method || PyObject_SetAttrString(self.importlib->path_finder.get(), "find_spec", method.get()) != 0) {
         return nullptr;
     }

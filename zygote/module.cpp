@@ -24,9 +24,9 @@
 #include "shm/channel.h"
 #include "zygote/descriptors.h"
 #include "zygote/guard.h"
+#include "zygote/import_functions.h"
 #include "zygote/recursion_room.h"
 #include "zygote/rewinder.h"
-#include "zygote/import_functions.h"
 #include "zygote/snapshot_functions.h"
 
 namespace {

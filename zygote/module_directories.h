@@ -28,7 +28,7 @@ class ModuleDirectories {
 
     enum class State : std::uint8_t {
         kListed,
-        kNone,        // nothing is there
+        kNone,         // nothing is there
         kNoDirectory,  // something else is
         kUnreadable,
     };

@@ -27,6 +27,7 @@ TEST_CASE("the man page describes every option with its value, every exit code a
     }
     CHECK(has(page, "130"));
     for (const char* code : {"0", "1", "2"}) CHECK(has(page, std::string(".B ") + code + "\n"));
-    for (const char* name : {".tach/cache/cpython-311.bytecode", "VIRTUAL_ENV", "PYTHONOPTIMIZE"}) CHECK(has(page, name));
+    for (const char* name : {".tach/cache/cpython-311.bytecode", "VIRTUAL_ENV", "PYTHONOPTIMIZE"})
+        CHECK(has(page, name));
     CHECK_FALSE(has(page, "{"));  // a gap that was not filled
 }
