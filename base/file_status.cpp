@@ -5,11 +5,15 @@
 
 #include <cerrno>
 
+#include "base/clock.h"
+
 namespace tach::base {
 namespace {
 
 // Ten ticks of the slowest clock that kernels stamp files with (CONFIG_HZ=100).
 constexpr std::int64_t kTicksNs = 100'000'000;
+// Of file systems that keep whole seconds (ext3, ext4 with small inodes) or every other one (FAT), with some room.
+constexpr std::int64_t kCoarseNs = 3 * kNsPerSecond;
 
 FileKind kind_of(mode_t mode) {
     if (S_ISREG(mode)) return FileKind::kFile;
@@ -41,7 +45,8 @@ FileStatus status(int directory, const char* path, int flags) {
 }  // namespace
 
 bool is_settled(const FileStatus& status, std::int64_t now_ns) {
-    return now_ns - status.ctime_ns >= kTicksNs;
+    const bool is_coarse = status.ctime_ns % kNsPerSecond == 0;
+    return now_ns - status.ctime_ns >= (is_coarse ? kCoarseNs : kTicksNs);
 }
 
 FileStatus status_at(int directory, const char* path) {

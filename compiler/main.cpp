@@ -170,6 +170,11 @@ int run(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // By which interpreters that a test starts are measured (coverage, pytest-cov): not those that compile.
+    for (const char* name : {"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG",
+                             "COV_CORE_DATAFILE"}) {
+        ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe): one thread
+    }
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);  // it is an error of write(2) then, like a full disk
     const std::vector<std::string> words(argv + 1, argv + argc);

@@ -212,8 +212,9 @@ def bytecode_rewriter_key() -> str:
 def bytecode_has(rewritten: bool, path: str, /) -> bool:
     """Whether the image knows a source, as it is or as it was."""
 
-def bytecode_counts() -> tuple[int, int, int]:
-    """Modules that came from the image, sources that had changed, 1 if the image turned out to be damaged."""
+def bytecode_counts() -> tuple[int, int, int, int]:
+    """Modules that came from the image, sources that had changed, of the first those that had to be read to know that
+    they had not, 1 if the image turned out to be damaged."""
 
 # --- room for recursion, zygote/recursion_room.h ----------------------------------------------------------------------
 

@@ -142,11 +142,14 @@ Hash Hash::of(std::string_view bytes) {
 
 Result<Image> Image::open(const std::string& path, int lowest_fd) {
     Image image;
-    image.file_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    image.file_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
     struct stat status {};
     if (!image.file_.valid() || ::fstat(image.file_.get(), &status) != 0) return fail(errno_error(path));
     if (!S_ISREG(status.st_mode)) return fail(base::protocol_error(path + ": not a regular file"));
     if (status.st_uid != ::geteuid()) return fail({EPERM, path + ": it is another user's"});
+    // Who may write it could have us run anything.
+    if ((status.st_mode & S_IWOTH) != 0) return fail({EPERM, path + ": everybody may write it"});
+    image.inode_ = status.st_ino;
     if (lowest_fd > 0) {
         if (auto moved = image.file_.duplicate(lowest_fd)) image.file_ = *std::move(moved);
     }
@@ -233,6 +236,11 @@ std::optional<Module> Image::find(Kind kind, std::string_view path) const {
         if (is_same) return module_of(*entry);
     }
     return std::nullopt;
+}
+
+bool Image::is_there() const {
+    struct stat status {};
+    return ::fstat(file_.get(), &status) == 0 && status.st_ino == inode_;
 }
 
 bool Image::is_intact(const Module& module) const {

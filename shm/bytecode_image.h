@@ -96,6 +96,8 @@ class Image {
     [[nodiscard]] std::optional<Module> find(Kind kind, std::string_view path) const;
     // Whether the code of a module that find() has given is what was written, and still there.
     [[nodiscard]] bool is_intact(const Module& module) const;
+    // False if its descriptor no longer is of the file that was opened: somebody has closed it.
+    [[nodiscard]] bool is_there() const;
     [[nodiscard]] int fd() const { return file_.get(); }
 
   private:
@@ -111,6 +113,7 @@ class Image {
     std::span<const Entry> entries_;
     std::string_view texts_;
     std::array<std::string_view, 3> keys_;
+    std::uint64_t inode_ = 0;
 };
 
 // What write() has done.

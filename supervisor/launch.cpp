@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -54,7 +55,11 @@ std::string bytecode_directory(const Settings& settings) {
     if (error || !is_loader_wanted(settings)) return {};
     for (fs::path directory = cwd;; directory = directory.parent_path()) {
         fs::path cache = kept_directory(directory) / "cache";
-        if (fs::exists(cache, error)) return cache.string();
+        // Another user's, on the way up, is none of ours.
+        struct stat status {};
+        if (::stat(cache.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid()) {
+            return cache.string();
+        }
         if (!directory.has_relative_path()) return {};
     }
 }

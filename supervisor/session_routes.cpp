@@ -23,10 +23,12 @@ namespace {
 // has taken, within bounds (a guess). One that comes later is for the next run.
 constexpr std::int64_t kShortestWaitNs = 200 * base::kNsPerMs;
 constexpr std::int64_t kLongestWaitNs = 2 * base::kNsPerSecond;
-// How long --explain waits, which has nothing else to do. A guess: a million lines take ten seconds.
-// What the compiler is given to write down what it has; a few milliseconds are what it takes.
+// What the compiler is given when the tests are over: to end, or else suites that take no longer than its interpreter's
+// start would never get an image; then to write down what it has, for which it needs a few milliseconds. Guesses.
+constexpr int kCompilerLastMs = 250;
 constexpr int kCompilerEndMs = 500;
-constexpr int kTerminatedExit = 143;  // 128 + SIGTERM
+constexpr int kSignalledExit = 128;  // and the signal's number
+// How long --explain waits, which has nothing else to do. A guess: a million lines take ten seconds.
 constexpr int kLongestExplainMs = 30'000;
 
 }  // namespace
@@ -156,7 +158,7 @@ void Session::settle_routes() {
 
 // For the next run, with what processors the tests leave.
 void Session::start_compiler() {
-    if (!uncompiled_ || compiler_) return;
+    if (!uncompiled_ || compiler_ || interrupted_) return;
     std::vector<std::string> command{
         plan_.home.compiler.string(),        "--idle",
         "--imports=" + uncompiled_->imports, "--output=" + uncompiled_->image,
@@ -171,13 +173,15 @@ void Session::start_compiler() {
     }
 }
 
-// It writes what it has: the next run need not wait for all of it.
+// It writes what it has, and the next run goes on from there.
 void Session::stop_compiler() {
     if (!compiler_) return;
-    static_cast<void>(base::send_signal(compiler_->pidfd(), SIGTERM));
+    if (interrupted_ || !compiler_->ends_within(kCompilerLastMs)) {
+        static_cast<void>(base::send_signal(compiler_->pidfd(), SIGTERM));
+    }
     if (compiler_->ends_within(kCompilerEndMs)) {
         const base::Finished finished = compiler_->finish();
-        const bool is_its_end = finished.status == 0 || finished.status == kTerminatedExit;
+        const bool is_its_end = finished.status == 0 || finished.status > kSignalledExit;
         if (!is_its_end && verbosity_ > 0) {
             printer_.line(fmt::format("tach: no bytecode image is made: {}", stage_reason("tach-compiler", finished)));
         }

@@ -39,14 +39,28 @@ Owned attribute(PyObject* object, const char* name) {
     return Owned(object != nullptr ? PyObject_GetAttrString(object, name) : nullptr);
 }
 
-std::optional<std::string_view> text_of(PyObject* object) {
+// Of a dict or a mappingproxy.
+Owned item(PyObject* mapping, const char* key) {
+    return Owned(mapping != nullptr ? PyMapping_GetItemString(mapping, key) : nullptr);
+}
+
+// A path or a name as the file system has it.
+std::optional<std::string> bytes_of(PyObject* text) {
+    if (PyUnicode_Check(text) == 0) return std::nullopt;
+    const Owned bytes(PyUnicode_EncodeFSDefault(text));
+    char* start = nullptr;
     Py_ssize_t size = 0;
-    const char* text = PyUnicode_Check(object) != 0 ? PyUnicode_AsUTF8AndSize(object, &size) : nullptr;
-    if (text == nullptr) {
+    if (!bytes || PyBytes_AsStringAndSize(bytes.get(), &start, &size) != 0) {
         PyErr_Clear();
         return std::nullopt;
     }
-    return std::string_view(text, static_cast<std::size_t>(size));
+    std::string path(start, static_cast<std::size_t>(size));
+    if (path.find('\0') != std::string::npos) return std::nullopt;
+    return path;
+}
+
+Owned text_of(const std::string& path) {
+    return Owned(PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())));
 }
 
 // Not in the limited API, and without the audit event of marshal.loads.
@@ -55,43 +69,60 @@ using Unmarshal = PyObject* (*)(const char*, Py_ssize_t);
 // PyBUF_READ, in the limited API since 3.11.
 constexpr int kReadOnly = 0x100;
 
-// Methods of SourceFileLoader that loading from the image leaves out. Who replaces one wants it to be called.
-constexpr std::array kLeftOut{"exec_module", "get_code", "source_to_code", "get_data", "path_stats", "_cache_bytecode"};
+// A function of importlib that is left out, and whom somebody may have replaced who wants to be called.
+struct Watched {
+    Owned owner;
+    const char* name;
+    bool is_item;  // class methods are bound anew at each access: of PathFinder the class's own dict is looked at
+    Owned value;
+
+    [[nodiscard]] Owned now() const { return is_item ? item(owner.get(), name) : attribute(owner.get(), name); }
+};
 
 // What the hook needs of importlib, taken when it is installed.
 struct Importlib {
     Owned path_finder;
     Owned find_spec;  // the original, a function of (cls, fullname, path, target)
+    Owned path_importer_cache;
     Owned module_spec;
     Owned file_finder;
-    Owned loader;      // SourceFileLoader
-    Owned loaders;     // of an ordinary FileFinder
-    Owned path_hooks;  // a copy
-    Owned call_with_frames_removed;
-    Owned exec;
+    Owned loader;    // SourceFileLoader
+    Owned loaders;   // of an ordinary FileFinder
+    Owned get_code;  // the original, a function of (self, fullname)
     Owned cache_from_source;
     Owned marshal_loads;
     Unmarshal unmarshal = nullptr;
-    std::array<Owned, kLeftOut.size()> left_out;
+    std::vector<Watched> finding;
+    std::vector<Watched> loading;
     std::string cached_suffix;  // ".cpython-311.pyc"
 };
 
 struct Hook {
-    // Never given up: loaders point into it.
+    // Never given up: views into it may be in use.
     std::optional<Image> image;
     bool is_on = false;
     bool is_paranoid = false;
     std::optional<Importlib> importlib;
     std::optional<ModuleDirectories> directories;
-    unsigned long hits = 0;   // NOLINT(google-runtime-int): for Py_BuildValue
-    unsigned long stale = 0;  // NOLINT(google-runtime-int)
+    unsigned long hits = 0;           // NOLINT(google-runtime-int): for Py_BuildValue
+    unsigned long stale = 0;          // NOLINT(google-runtime-int)
+    unsigned long unsigned_hits = 0;  // NOLINT(google-runtime-int): whose contents had to be compared
     bool is_damaged = false;
 };
 
 // Of this process. Never destroyed: imports may come while the interpreter ends.
 Hook& hook() {
-    static auto* const it = new Hook;
-    return *it;
+    static auto* const kHook = new Hook;
+    return *kHook;
+}
+
+bool is_unchanged(const std::vector<Watched>& all) {
+    for (const Watched& watched : all) {
+        if (watched.now().get() == watched.value.get()) continue;
+        PyErr_Clear();
+        return false;
+    }
+    return true;
 }
 
 // --- what the image has ---------------------------------------------------------------------------------------------
@@ -108,74 +139,86 @@ std::optional<std::string_view> current_code(Kind kind, const std::string& path)
     if (!module) return std::nullopt;
     const base::FileStatus status = base::status_at(AT_FDCWD, path.c_str());
     if (status.kind != base::FileKind::kFile) return std::nullopt;
-    const bool is_known = !self.is_paranoid && module->signature.matches(status);
-    if (!is_known && !has_contents(path, module->hash)) {
+    const bool is_known = module->signature.matches(status);
+    if ((self.is_paranoid || !is_known) && !has_contents(path, module->hash)) {
         ++self.stale;
         return std::nullopt;
     }
     if (module->code.empty()) return std::nullopt;
-    if (!self.image->is_intact(*module)) {
-        self.is_damaged = true;
+    if (!self.image->is_there() || !self.image->is_intact(*module)) {
+        // A test may have closed its descriptor: then nothing is known of the file, and nothing is wrong with it.
+        self.is_damaged = self.image->is_there();
         self.is_on = false;
         return std::nullopt;
     }
     ++self.hits;
+    if (!is_known) ++self.unsigned_hits;
     return module->code;
 }
 
+// Null without an exception: it cannot be read although its hash is right, so that the source is to speak.
 Owned unmarshalled(std::string_view code) {
     const Importlib& lib = *hook().importlib;
     const auto size = static_cast<Py_ssize_t>(code.size());
-    if (lib.unmarshal != nullptr) return Owned(lib.unmarshal(code.data(), size));
-    const Owned view(PyMemoryView_FromMemory(const_cast<char*>(code.data()), size, kReadOnly));  // NOLINT
-    if (!view) return {};
-    return Owned(PyObject_CallFunctionObjArgs(lib.marshal_loads.get(), view.get(), nullptr));
+    Owned object;
+    if (lib.unmarshal != nullptr) {
+        object.reset(lib.unmarshal(code.data(), size));
+    } else {
+        const Owned view(PyMemoryView_FromMemory(const_cast<char*>(code.data()), size, kReadOnly));  // NOLINT
+        if (view) object.reset(PyObject_CallFunctionObjArgs(lib.marshal_loads.get(), view.get(), nullptr));
+    }
+    if (!object && (PyErr_ExceptionMatches(PyExc_ValueError) != 0 || PyErr_ExceptionMatches(PyExc_EOFError) != 0 ||
+                    PyErr_ExceptionMatches(PyExc_TypeError) != 0)) {
+        PyErr_Clear();
+    }
+    return object;
 }
 
 // --- loading --------------------------------------------------------------------------------------------------------
 
-constexpr const char* kCodeCapsule = "tach.code";
-
-// exec_module of one loader: `self` is (loader, capsule of the code's address, its size). Afterwards the loader is as
-// any other, so that a second call does what it always did.
-PyObject* exec_module(PyObject* self, PyObject* module) {
-    const Importlib& lib = *hook().importlib;
-    PyObject* const loader = PyTuple_GetItem(self, 0);
-    const auto* const start = static_cast<const char*>(PyCapsule_GetPointer(PyTuple_GetItem(self, 1), kCodeCapsule));
-    const std::size_t size = PyLong_AsSize_t(PyTuple_GetItem(self, 2));
-    const Owned keep = share(self);
-    if (PyObject_SetAttrString(loader, "exec_module", nullptr) != 0) PyErr_Clear();
-    const Owned code = unmarshalled({start, size});
-    const Owned names = attribute(module, "__dict__");
-    if (!code || !names) {
-        // A code object that cannot be read although its hash is right: let the source speak.
-        if (!names) return nullptr;
+// The path of a loader that is as it was made, for the module that it was made for.
+std::optional<std::string> path_of(PyObject* loader, PyObject* fullname) {
+    if (reinterpret_cast<PyObject*>(Py_TYPE(loader)) != hook().importlib->loader.get()) return std::nullopt;  // NOLINT
+    const Owned attributes = attribute(loader, "__dict__");
+    if (!attributes || PyDict_CheckExact(attributes.get()) == 0 || PyDict_Size(attributes.get()) != 2) {
         PyErr_Clear();
-        return PyObject_CallMethod(loader, "exec_module", "O", module);
+        return std::nullopt;
     }
-    // By importlib's own function: from its frames the interpreter knows where a traceback of an import ends.
-    return PyObject_CallFunctionObjArgs(lib.call_with_frames_removed.get(), lib.exec.get(), code.get(), names.get(),
-                                        nullptr);
+    const Owned name = item(attributes.get(), "name");
+    const Owned path = item(attributes.get(), "path");
+    const bool is_its_own = name && path && PyUnicode_CheckExact(name.get()) != 0 &&
+                            PyUnicode_CheckExact(fullname) != 0 && PyUnicode_Compare(name.get(), fullname) == 0;
+    PyErr_Clear();
+    return is_its_own ? bytes_of(path.get()) : std::nullopt;
 }
 
-PyMethodDef exec_module_definition{"exec_module", exec_module, METH_O,
-                                   nullptr};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-
-bool attach_code(PyObject* loader, std::string_view code) {
-    // A capsule does not own what it points to, and must not point to nothing.
-    const Owned start(PyCapsule_New(const_cast<char*>(code.data()), kCodeCapsule, nullptr));  // NOLINT
-    const Owned size(PyLong_FromSize_t(code.size()));
-    if (!start || !size) return false;
-    const Owned self(PyTuple_Pack(3, loader, start.get(), size.get()));
-    const Owned function(self ? PyCFunction_NewEx(&exec_module_definition, self.get(), nullptr) : nullptr);
-    return function && PyObject_SetAttrString(loader, "exec_module", function.get()) == 0;
+// SourceFileLoader.get_code(self, fullname), in the place of SourceLoader's.
+PyObject* get_code(PyObject* self, PyObject* args, PyObject* keywords) {
+    const Importlib& lib = *hook().importlib;
+    const bool is_plain = keywords == nullptr && PyTuple_Size(args) == 1;
+    if (hook().is_on && is_plain && is_unchanged(lib.loading)) {
+        const auto path = path_of(self, PyTuple_GetItem(args, 0));
+        const auto code = path ? current_code(Kind::kPlain, *path) : std::nullopt;
+        if (code) {
+            Owned object = unmarshalled(*code);
+            if (object || PyErr_Occurred() != nullptr) return object.release();
+        }
+    }
+    const Owned first(PyTuple_Pack(1, self));
+    const Owned all(first ? PySequence_Concat(first.get(), args) : nullptr);
+    return all ? PyObject_Call(lib.get_code.get(), all.get(), keywords) : nullptr;
 }
 
-// What importlib.util.spec_from_file_location makes of a source.
+PyMethodDef get_code_definition{
+    // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+    "get_code", reinterpret_cast<PyCFunction>(get_code), METH_VARARGS | METH_KEYWORDS,  // NOLINT
+    "get_code($self, fullname)\n--\n\nReturn the code object for the module."};
+
+// --- finding --------------------------------------------------------------------------------------------------------
+
 struct Found {
     std::string source;
     std::string package;  // its directory; "": no package
-    std::string_view code;
 };
 
 // What cache_from_source gives, which takes longer than all the rest.
@@ -186,28 +229,27 @@ Owned cached_path(PyObject* path, const std::string& source) {
         return Owned(PyObject_CallFunctionObjArgs(lib.cache_from_source.get(), path, nullptr));
     }
     const std::size_t slash = source.rfind('/');
-    const std::string cached =
-        source.substr(0, slash) + "/__pycache__" + source.substr(slash, source.size() - slash - 3) + lib.cached_suffix;
-    return Owned(PyUnicode_DecodeFSDefault(cached.c_str()));
+    return text_of(source.substr(0, slash) + "/__pycache__" + source.substr(slash, source.size() - slash - 3) +
+                   lib.cached_suffix);
 }
 
+// What importlib.util.spec_from_file_location makes of a source. Null: an exception.
 Owned spec_of(PyObject* name, const Found& found) {
     const Importlib& lib = *hook().importlib;
-    const Owned path(PyUnicode_DecodeFSDefault(found.source.c_str()));
+    const Owned path = text_of(found.source);
     if (!path) return {};
-    Owned loader(PyObject_CallFunctionObjArgs(lib.loader.get(), name, path.get(), nullptr));
-    if (!loader || !attach_code(loader.get(), found.code)) return {};
-    const Owned arguments(PyTuple_Pack(2, name, loader.get()));
-    const Owned keywords(Py_BuildValue("{sO}", "origin", path.get()));
-    if (!arguments || !keywords) return {};
+    const Owned loader(PyObject_CallFunctionObjArgs(lib.loader.get(), name, path.get(), nullptr));
+    const Owned arguments(loader ? PyTuple_Pack(2, name, loader.get()) : nullptr);
+    const Owned keywords(arguments ? Py_BuildValue("{sO}", "origin", path.get()) : nullptr);
+    if (!keywords) return {};
     Owned spec(PyObject_Call(lib.module_spec.get(), arguments.get(), keywords.get()));
-    const Owned cached = cached_path(path.get(), found.source);
-    if (!spec || !cached || PyObject_SetAttrString(spec.get(), "_set_fileattr", Py_True) != 0 ||
+    const Owned cached = spec ? cached_path(path.get(), found.source) : Owned();
+    if (!cached || PyObject_SetAttrString(spec.get(), "_set_fileattr", Py_True) != 0 ||
         PyObject_SetAttrString(spec.get(), "cached", cached.get()) != 0) {
         return {};
     }
     if (!found.package.empty()) {
-        const Owned locations(Py_BuildValue("[N]", PyUnicode_DecodeFSDefault(found.package.c_str())));
+        const Owned locations(Py_BuildValue("[N]", text_of(found.package).release()));
         if (!locations || PyObject_SetAttrString(spec.get(), "submodule_search_locations", locations.get()) != 0) {
             return {};
         }
@@ -215,35 +257,14 @@ Owned spec_of(PyObject* name, const Found& found) {
     return spec;
 }
 
-// --- finding --------------------------------------------------------------------------------------------------------
-
 enum class Sight : std::uint8_t { kHere, kNotHere, kUnclear };
 
-// Whether the entry of a search path is looked at by an ordinary FileFinder, or would be.
-bool is_ordinary(PyObject* entry, PyObject* cache, bool& is_skipped) {
-    const Importlib& lib = *hook().importlib;
-    PyObject* const finder = PyDict_GetItemWithError(cache, entry);
-    if (finder == Py_None) {
-        is_skipped = true;  // nobody feels responsible
-        return true;
-    }
-    if (finder == nullptr) {
-        PyErr_Clear();
-        PyObject* const hooks = PySys_GetObject("path_hooks");
-        return hooks != nullptr && PyObject_RichCompareBool(hooks, lib.path_hooks.get(), Py_EQ) == 1;
-    }
-    if (reinterpret_cast<PyObject*>(Py_TYPE(finder)) != lib.file_finder.get()) return false;  // NOLINT
-    const Owned loaders = attribute(finder, "_loaders");
-    return loaders && PyObject_RichCompareBool(loaders.get(), lib.loaders.get(), Py_EQ) == 1;
-}
-
 // What FileFinder.find_spec would find in the directory.
-Sight look_into(const std::string& directory, std::string_view name, bool is_cached, Found& found) {
+Sight look_into(const std::string& directory, std::string_view name, Found& found) {
     using State = ModuleDirectories::State;
     ModuleDirectories& directories = *hook().directories;
     const auto answer = directories.look(directory, name);
-    // What importlib makes of a path that is no directory it remembers: it is to see it first.
-    if (answer.state == State::kNone) return is_cached ? Sight::kNotHere : Sight::kUnclear;
+    if (answer.state == State::kNone) return Sight::kNotHere;
     if (answer.state != State::kListed) return Sight::kUnclear;
     if (answer.holds == 0) return Sight::kNotHere;
     if (answer.holds == kHasEntry) {
@@ -258,50 +279,52 @@ Sight look_into(const std::string& directory, std::string_view name, bool is_cac
     } else {
         return Sight::kUnclear;
     }
-    const auto code = current_code(Kind::kPlain, found.source);
-    if (!code) return Sight::kUnclear;
-    found.code = *code;
-    return Sight::kHere;
+    const bool is_file = base::status_at(AT_FDCWD, found.source.c_str()).kind == base::FileKind::kFile;
+    return is_file ? Sight::kHere : Sight::kUnclear;
 }
 
-bool is_untouched() {
+// Whether an ordinary FileFinder is responsible for the entry of a search path; `is_nobodys` if nobody is. Null: an
+// exception. As PathFinder does, has path hooks asked for an entry that is new.
+std::optional<bool> is_ordinary(PyObject* entry, PyObject* cache, bool& is_nobodys) {
     const Importlib& lib = *hook().importlib;
-    for (std::size_t i = 0; i < kLeftOut.size(); ++i) {
-        const Owned now = attribute(lib.loader.get(), kLeftOut[i]);
-        if (!now || now.get() != lib.left_out[i].get()) {
-            PyErr_Clear();
-            return false;
-        }
+    Owned finder = share(PyDict_GetItemWithError(cache, entry));
+    if (!finder && PyErr_Occurred() == nullptr) {
+        finder.reset(PyObject_CallFunctionObjArgs(lib.path_importer_cache.get(), entry, nullptr));
     }
-    return true;
+    if (!finder) return std::nullopt;
+    is_nobodys = finder.get() == Py_None;
+    if (is_nobodys) return true;
+    if (reinterpret_cast<PyObject*>(Py_TYPE(finder.get())) != lib.file_finder.get()) return false;  // NOLINT
+    const Owned attributes = attribute(finder.get(), "__dict__");
+    const Owned loaders = item(attributes.get(), "_loaders");
+    if (!loaders) return std::nullopt;
+    const int is_usual = PyObject_RichCompareBool(loaders.get(), lib.loaders.get(), Py_EQ);
+    if (is_usual < 0) return std::nullopt;
+    return is_usual == 1 && PyMapping_HasKeyString(attributes.get(), "find_spec") == 0;
 }
 
-// The spec, or null: importlib is to look for itself.
-Owned find_in_image(PyObject* fullname, PyObject* path) {
-    const auto name = text_of(fullname);
-    PyObject* const cache = PySys_GetObject("path_importer_cache");
-    if (!name || cache == nullptr || PyDict_CheckExact(cache) == 0 || !is_untouched()) return {};
-    if (path == Py_None) path = PySys_GetObject("path");
-    if (path == nullptr || PyList_CheckExact(path) == 0) return {};
-    const std::size_t dot = name->rfind('.');
-    const std::string_view tail = dot == std::string_view::npos ? *name : name->substr(dot + 1);
-    for (Py_ssize_t i = 0; i < PyList_Size(path); ++i) {
-        PyObject* const entry = PyList_GetItem(path, i);
-        const auto directory = text_of(entry);
+// The spec; null without an exception: importlib is to look for itself.
+Owned find(PyObject* fullname, PyObject* path) {
+    const auto name = bytes_of(fullname);
+    const Owned cache = share(PySys_GetObject("path_importer_cache"));
+    const Owned entries = share(path == Py_None ? PySys_GetObject("path") : path);
+    if (!name || !cache || PyDict_CheckExact(cache.get()) == 0 || !entries || PyList_CheckExact(entries.get()) == 0 ||
+        !is_unchanged(hook().importlib->finding)) {
+        return {};
+    }
+    const std::string tail = name->substr(name->rfind('.') + 1);
+    for (Py_ssize_t i = 0; i < PyList_Size(entries.get()); ++i) {
+        const Owned entry = share(PyList_GetItem(entries.get(), i));
+        const auto directory = entry ? bytes_of(entry.get()) : std::nullopt;
         if (!directory || directory->size() < 2 || directory->front() != '/' || directory->back() == '/') return {};
-        bool is_skipped = false;
-        if (!is_ordinary(entry, cache, is_skipped)) return {};
-        if (is_skipped) continue;
+        bool is_nobodys = false;
+        const auto ordinary = is_ordinary(entry.get(), cache.get(), is_nobodys);
+        if (!ordinary || !*ordinary) return {};
+        if (is_nobodys) continue;
         Found found;
-        const bool is_cached = PyDict_GetItemWithError(cache, entry) != nullptr;
-        switch (look_into(std::string(*directory), tail, is_cached, found)) {
-            case Sight::kNotHere:
-                continue;
-            case Sight::kUnclear:
-                return {};
-            case Sight::kHere:
-                return spec_of(fullname, found);
-        }
+        const Sight sight = look_into(*directory, tail, found);
+        if (sight == Sight::kHere) return spec_of(fullname, found);
+        if (sight == Sight::kUnclear) return {};
     }
     return {};
 }
@@ -320,27 +343,32 @@ PyObject* find_spec(PyObject*, PyObject* args, PyObject* keywords) {
     if (!is_understood) {
         PyErr_Clear();
     } else if (hook().is_on && cls == lib.path_finder.get()) {
-        if (Owned spec = find_in_image(fullname, path)) return spec.release();
-        PyErr_Clear();
+        // What a path hook or a signal's handler raises is not ours to swallow.
+        Owned spec = find(fullname, path);
+        if (spec || PyErr_Occurred() != nullptr) return spec.release();
     }
     return PyObject_Call(lib.find_spec.get(), args, keywords);
 }
 
-PyMethodDef find_spec_definition{"find_spec", reinterpret_cast<PyCFunction>(find_spec),
-                                 METH_VARARGS | METH_KEYWORDS,  // NOLINT
-                                 nullptr};
+PyMethodDef find_spec_definition{
+    // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+    "find_spec", reinterpret_cast<PyCFunction>(find_spec), METH_VARARGS | METH_KEYWORDS,  // NOLINT
+    "find_spec(cls, fullname, path=None, target=None)\n--\n\n"
+    "Try to find a spec for 'fullname' on sys.path or 'path'."};
 
 // --- the module's functions -----------------------------------------------------------------------------------------
 
+// "O&" with PyUnicode_FSConverter: bytes that are ours.
 PyObject* bytecode_open(PyObject*, PyObject* args) {
-    const char* path = nullptr;
+    PyObject* path = nullptr;
     const char* key = nullptr;
     int paranoid = 0;
-    if (PyArg_ParseTuple(args, "ssp", &path, &key, &paranoid) == 0) return nullptr;
-    auto image = Image::open(path, kLowestOwnDescriptor);
+    if (PyArg_ParseTuple(args, "O&sp", PyUnicode_FSConverter, &path, &key, &paranoid) == 0) return nullptr;
+    const Owned owned(path);
+    auto image = Image::open(PyBytes_AsString(path), kLowestOwnDescriptor);
     if (!image) {
         const std::string reason = (image.error().code == ENOENT ? " " : "") + image.error().what;
-        return PyUnicode_DecodeFSDefault(reason.c_str());
+        return text_of(reason).release();
     }
     if (image->interpreter_key() != key) return PyUnicode_FromString(" it is of another interpreter");
     hook().image.emplace(*std::move(image));
@@ -353,8 +381,8 @@ std::optional<std::vector<std::string>> other_suffixes(PyObject* machinery) {
     if (!all || PyList_Check(all.get()) == 0) return std::nullopt;
     std::vector<std::string> suffixes;
     for (Py_ssize_t i = 0; i < PyList_Size(all.get()); ++i) {
-        const auto suffix = text_of(PyList_GetItem(all.get(), i));
-        if (suffix && *suffix != ".py") suffixes.emplace_back(*suffix);
+        auto suffix = bytes_of(PyList_GetItem(all.get(), i));
+        if (suffix && *suffix != ".py") suffixes.push_back(*std::move(suffix));
     }
     return suffixes;
 }
@@ -362,51 +390,69 @@ std::optional<std::vector<std::string>> other_suffixes(PyObject* machinery) {
 // The loaders of an ordinary FileFinder and what a compiled file is called, as this interpreter has them.
 bool learn_details(Importlib& lib, PyObject* external) {
     const Owned loaders(PyObject_CallMethod(external, "_get_supported_file_loaders", nullptr));
-    const Owned finder = attribute(external, "FileFinder");
-    if (!loaders || !finder) return false;
     const Owned directory(PyUnicode_FromString("/"));
-    const Owned arguments(PySequence_Tuple(loaders.get()));
-    if (!directory || !arguments) return false;
-    const Owned first(PyTuple_Pack(1, directory.get()));
-    const Owned all(first ? PySequence_Concat(first.get(), arguments.get()) : nullptr);
-    const Owned sample(all ? PyObject_Call(finder.get(), all.get(), nullptr) : nullptr);
+    const Owned arguments(loaders ? PySequence_Tuple(loaders.get()) : nullptr);
+    const Owned first(directory ? PyTuple_Pack(1, directory.get()) : nullptr);
+    const Owned all(first && arguments ? PySequence_Concat(first.get(), arguments.get()) : nullptr);
+    const Owned sample(all ? PyObject_Call(lib.file_finder.get(), all.get(), nullptr) : nullptr);
     lib.loaders = attribute(sample.get(), "_loaders");
     const Owned cached(PyObject_CallMethod(external, "cache_from_source", "s", "/a/x.py"));
-    const auto text = cached ? text_of(cached.get()) : std::nullopt;
+    const auto text = cached ? bytes_of(cached.get()) : std::nullopt;
     const std::size_t name = text ? text->rfind("/x.") : std::string_view::npos;
     if (!lib.loaders || name == std::string_view::npos) return false;
     lib.cached_suffix = text->substr(name + 2);
     return true;
 }
 
+bool watch(std::vector<Watched>& all, PyObject* owner, std::initializer_list<const char*> names, bool is_item = false) {
+    for (const char* name : names) {
+        Watched watched{share(owner), name, is_item, {}};
+        watched.value = watched.now();
+        if (!watched.value) return false;
+        all.push_back(std::move(watched));
+    }
+    return true;
+}
+
 std::optional<Importlib> take_importlib() {
     const Owned bootstrap(PyImport_ImportModule("_frozen_importlib"));
     const Owned external(PyImport_ImportModule("_frozen_importlib_external"));
-    const Owned builtins(PyImport_ImportModule("builtins"));
     const Owned marshal(PyImport_ImportModule("marshal"));
-    if (!bootstrap || !external || !builtins || !marshal) return std::nullopt;
+    if (!bootstrap || !external || !marshal) return std::nullopt;
     Importlib lib;
     lib.path_finder = attribute(external.get(), "PathFinder");
     const Owned bound = attribute(lib.path_finder.get(), "find_spec");
     lib.find_spec = attribute(bound.get(), "__func__");
+    lib.path_importer_cache = attribute(lib.path_finder.get(), "_path_importer_cache");
     lib.module_spec = attribute(bootstrap.get(), "ModuleSpec");
     lib.file_finder = attribute(external.get(), "FileFinder");
     lib.loader = attribute(external.get(), "SourceFileLoader");
-    lib.call_with_frames_removed = attribute(bootstrap.get(), "_call_with_frames_removed");
-    lib.exec = attribute(builtins.get(), "exec");
+    lib.get_code = attribute(lib.loader.get(), "get_code");
     lib.cache_from_source = attribute(external.get(), "cache_from_source");
     lib.marshal_loads = attribute(marshal.get(), "loads");
     lib.unmarshal = reinterpret_cast<Unmarshal>(::dlsym(RTLD_DEFAULT, "PyMarshal_ReadObjectFromString"));  // NOLINT
-    PyObject* const hooks = PySys_GetObject("path_hooks");
-    lib.path_hooks.reset(hooks != nullptr ? PySequence_List(hooks) : nullptr);
-    for (std::size_t i = 0; i < kLeftOut.size(); ++i) {
-        lib.left_out[i] = attribute(lib.loader.get(), kLeftOut[i]);
-        if (!lib.left_out[i]) return std::nullopt;
-    }
-    const bool is_whole = lib.find_spec && lib.module_spec && lib.file_finder && lib.call_with_frames_removed &&
-                          lib.exec && lib.cache_from_source && lib.marshal_loads && lib.path_hooks;
-    if (!is_whole || !learn_details(lib, external.get())) return std::nullopt;
+    const Owned methods = attribute(lib.path_finder.get(), "__dict__");
+    const bool is_whole = lib.find_spec && lib.path_importer_cache && lib.module_spec && lib.file_finder &&
+                          lib.get_code && lib.cache_from_source && lib.marshal_loads && methods;
+    const bool is_watched =
+        is_whole && watch(lib.finding, methods.get(), {"_get_spec", "_path_importer_cache", "_path_hooks"}, true) &&
+        watch(lib.finding, lib.file_finder.get(), {"__init__", "find_spec", "_get_spec"}) &&
+        watch(lib.finding, external.get(), {"spec_from_file_location", "cache_from_source", "SourceFileLoader"}) &&
+        watch(lib.loading, lib.loader.get(),
+              {"get_filename", "get_data", "path_stats", "source_to_code", "_cache_bytecode"});
+    if (!is_watched || !learn_details(lib, external.get())) return std::nullopt;
     return lib;
+}
+
+bool replace_functions(const Importlib& lib) {
+    const Owned builtins(PyImport_ImportModule("builtins"));
+    const Owned finding(PyCFunction_NewEx(&find_spec_definition, nullptr, nullptr));
+    const Owned method(finding && builtins ? PyObject_CallMethod(builtins.get(), "classmethod", "O", finding.get())
+                                           : nullptr);
+    const Owned loading(
+        PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(lib.loader.get()), &get_code_definition));  // NOLINT
+    return method && loading && PyObject_SetAttrString(lib.path_finder.get(), "find_spec", method.get()) == 0 &&
+           PyObject_SetAttrString(lib.loader.get(), "get_code", loading.get()) == 0;
 }
 
 // An importlib that is not as expected is left as it is: None is returned all the same.
@@ -419,24 +465,18 @@ PyObject* bytecode_install(PyObject*, PyObject*) {
     if (!lib || !self.image) Py_RETURN_NONE;
     self.importlib = std::move(lib);
     self.directories.emplace(*std::move(suffixes));
-    const Owned function(PyCFunction_NewEx(&find_spec_definition, nullptr, nullptr));
-    const Owned builtins(PyImport_ImportModule("builtins"));
-    const Owned method(function && builtins ? PyObject_CallMethod(builtins.get(), "classmethod", "O", function.get())
-                                            : nullptr);
-    if (!method || PyObject_SetAttrString(self.importlib->path_finder.get(), "find_spec", method.get()) != 0) {
-        return nullptr;
-    }
+    if (!replace_functions(*self.importlib)) return nullptr;
     self.is_on = true;
     Py_RETURN_NONE;
 }
 
 PyObject* bytecode_rewritten(PyObject*, PyObject* path) {
-    const auto text = text_of(path);
+    const auto text = bytes_of(path);
     if (!text || !hook().is_on) Py_RETURN_NONE;
-    const auto code = current_code(Kind::kRewritten, std::string(*text));
-    Owned object = code ? unmarshalled(*code) : Owned();
-    if (object) return object.release();
-    PyErr_Clear();
+    const auto code = current_code(Kind::kRewritten, *text);
+    if (!code) Py_RETURN_NONE;
+    Owned object = unmarshalled(*code);
+    if (object || PyErr_Occurred() != nullptr) return object.release();
     Py_RETURN_NONE;
 }
 
@@ -447,17 +487,17 @@ PyObject* bytecode_rewriter_key(PyObject*, PyObject*) {
 
 PyObject* bytecode_has(PyObject*, PyObject* args) {
     int rewritten = 0;
-    const char* path = nullptr;
-    Py_ssize_t size = 0;
-    if (PyArg_ParseTuple(args, "ps#", &rewritten, &path, &size) == 0) return nullptr;
+    PyObject* path = nullptr;
+    if (PyArg_ParseTuple(args, "pO", &rewritten, &path) == 0) return nullptr;
     const Kind kind = rewritten != 0 ? Kind::kRewritten : Kind::kPlain;
-    const bool has = hook().image && hook().image->find(kind, {path, static_cast<std::size_t>(size)});
+    const auto text = bytes_of(path);
+    const bool has = text && hook().image && hook().image->find(kind, *text);
     return PyBool_FromLong(has ? 1 : 0);
 }
 
 PyObject* bytecode_counts(PyObject*, PyObject*) {
     const Hook& self = hook();
-    return Py_BuildValue("(kki)", self.hits, self.stale, self.is_damaged ? 1 : 0);
+    return Py_BuildValue("(kkki)", self.hits, self.stale, self.unsigned_hits, self.is_damaged ? 1 : 0);
 }
 
 PyMethodDef functions[] = {

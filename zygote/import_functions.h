@@ -2,11 +2,11 @@
 
 // The import hook: modules out of a bytecode image, see shm/bytecode_image.h.
 //
-// bytecode_install() puts a function of ours in the place of importlib's PathFinder.find_spec. It walks the search path
-// as PathFinder does and answers only for what it knows to be what PathFinder would find: a source whose code is in the
-// image and still that of the source. For everything else, from extension modules to namespace packages, it calls the
-// original. What it returns is an ordinary spec with an ordinary SourceFileLoader, but for one attribute of that very
-// loader: exec_module, which takes the code from the image, once. See docs/loader.md.
+// bytecode_install() puts two functions of ours in the place of importlib's. PathFinder.find_spec walks the search path
+// as PathFinder does and answers only for what it knows to be what PathFinder would find: a source, with an ordinary
+// spec and an ordinary SourceFileLoader. SourceFileLoader.get_code answers if the image has the code of what the source
+// is now. For everything else, from extension modules to loaders that somebody has changed, both call the originals.
+// See docs/loader.md.
 //
 // All functions are called with the GIL, in the process that installed the hook and in those that are forked from it.
 
@@ -20,7 +20,9 @@ namespace tach::zygote {
 // bytecode_rewritten(path) -> code | None: what pytest's rewriter has made of the source, if it is in the image.
 // bytecode_rewriter_key() -> str: of the open image; "" if there is none.
 // bytecode_has(rewritten, path) -> bool: whether the image knows the source at all, as it is or as it was.
-// bytecode_counts() -> (hits, stale, damaged): imports served; sources that have changed; 1 if the image was damaged.
+// bytecode_counts() -> (hits, stale, unsigned, damaged): code that was taken from the image; sources that had changed;
+// hits
+//     for which contents had to be compared; 1 if the image was damaged.
 PyMethodDef* import_functions();
 
 }  // namespace tach::zygote

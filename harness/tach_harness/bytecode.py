@@ -35,4 +35,7 @@ def rewriter_key(assertion_pass_hook: bool) -> str:
     import pytest
     from _pytest.assertion import rewrite
 
-    return "\n".join((f"pytest {pytest.__version__}", str(rewrite.PYC_TAIL), f"pass hook {assertion_pass_hook}"))
+    with open(str(rewrite.__file__), "rb") as file:
+        source = importlib.util.source_hash(file.read()).hex()  # of one that somebody has changed, too
+    settings = (f"pytest {pytest.__version__}", str(rewrite.PYC_TAIL), source, f"pass hook {assertion_pass_hook}")
+    return "\n".join(settings)

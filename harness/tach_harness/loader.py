@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from . import bytecode
 from .link import native, send, text
@@ -20,38 +21,61 @@ from .link import native, send, text
 HEADER = b"tach imports 1\n"
 
 
+class Source(NamedTuple):
+    """A source that a module was loaded from."""
+
+    rewritten: bool  # by pytest
+    path: str
+    name: str
+
+    def record(self) -> bytes:
+        """As tach-compiler's --imports has it."""
+        return b"\0".join((b"r" if self.rewritten else b"p", os.fsencode(self.path), text(self.name), b""))
+
+
 class Loader:
     """The image of this process, if there is one. Made before pytest is imported, and survives every fork."""
 
     def __init__(self, version: str, directory: str, paranoid: bool) -> None:
-        """Open the image in `directory` ("": there is none) and take importlib's finder over.
+        """Open the image in `directory` ("": there is none) and take importlib's functions over.
 
         An image that cannot be used costs nothing but time; why is kept in `problem`, in one line.
         """
-        self._name = f"{sys.implementation.cache_tag}{f'.opt-{sys.flags.optimize}' if sys.flags.optimize else ''}"
-        self._path = ""
+        level = f".opt-{sys.flags.optimize}" if sys.flags.optimize else ""
+        self._name = f"{sys.implementation.cache_tag}{level}"
+        self._directory = directory
         self.problem = ""
-        if directory and not sys.flags.verbose:
-            self._path = os.path.join(directory, self._name + ".bytecode")
-            why = native.bytecode_open(self._path, bytecode.interpreter_key(version), paranoid)
+        # Paths are taken as bytes of that encoding.
+        if directory and not sys.flags.verbose and sys.getfilesystemencoding() == "utf-8":
+            why = native.bytecode_open(self._image(directory), bytecode.interpreter_key(version), paranoid)
             if not why:
                 native.bytecode_install()
             elif not why.startswith(" "):
                 self.problem = f"the bytecode image is not used: {why}"
 
+    def _image(self, directory: str) -> str:
+        return os.path.join(directory, self._name + ".bytecode")
+
     def serve_rewritten(self) -> None:
-        """Have pytest's import hook look into the image first; before any conftest file is loaded."""
+        """Have pytest's import hook look into the image first; before any conftest file or plugin is loaded."""
         from _pytest.assertion import rewrite
 
         key = native.bytecode_rewriter_key()
-        with_hook = next((hook for hook in (False, True) if bytecode.rewriter_key(hook) == key), None)
+        with_hook = next((hook for hook in (False, True) if key and bytecode.rewriter_key(hook) == key), None)
         if with_hook is None:
             return
         read = rewrite._read_pyc
+        rewriter = rewrite.AssertionRewriter
+
+        def current() -> tuple[Any, ...]:
+            return rewrite._rewrite_test, rewrite.rewrite_asserts, rewrite.AssertionRewriter, dict(vars(rewriter))
+
+        own = current()
 
         def read_pyc(source: Path, *args: Any, **keywords: Any) -> Any:
             code = None
-            if _has_pass_hook(rewrite.AssertionRewritingHook) == with_hook:
+            # A plugin that has changed the rewriter wants its own code.
+            if _has_pass_hook(rewrite.AssertionRewritingHook) == with_hook and current() == own:
                 code = native.bytecode_rewritten(str(source))
             return code if code is not None else read(source, *args, **keywords)
 
@@ -59,30 +83,33 @@ class Loader:
 
     def tell(self, rootdir: Path) -> None:
         """At the end of collection; has an image made for the next run, if this one had to do without some modules."""
-        hits, stale, damaged = native.bytecode_counts()
-        if damaged:
-            self.problem = f"the bytecode image is not used: {self._path}: damaged"
-            with suppress(OSError):
-                os.unlink(self._path)  # its index is sound, so that nobody else would make it anew
-        records = list(_imported())
-        files = ("", "")
-        if stale or damaged or not all(native.bytecode_has(kind == "r", path) for kind, path, _ in records):
-            files = self._remember(rootdir, records)
-        send(native.KIND_LOADED, a=hits, b=stale, strings=tuple(text(part) for part in (self.problem, *files)))
-
-    def _remember(self, rootdir: Path, records: list[tuple[str, str, str]]) -> tuple[str, str]:
-        """Write down what was imported; that file and the image's, or "" twice where nothing can be written."""
-        directory = rootdir / ".tach" / "cache"
-        content = HEADER + b"".join(text(f"{kind}\0{path}\0{name}\0") for kind, path, name in records)
+        hits, stale, unsigned, damaged = native.bytecode_counts()
+        files = (b"", b"")
         with suppress(OSError):
-            directory.mkdir(parents=True, exist_ok=True)
-            imports = directory / (self._name + ".imports")
-            if not imports.is_file() or imports.read_bytes() != content:
-                fresh = directory / f"{self._name}.imports.{os.getpid()}.tmp"
-                fresh.write_bytes(content)
-                fresh.replace(imports)
-            return str(imports), str(directory / (self._name + ".bytecode"))
-        return "", ""
+            # Where the next run will look: it does not know the root directory.
+            directory = self._directory or str(rootdir / ".tach" / "cache")
+            if damaged:
+                self.problem = f"the bytecode image is not used: {self._image(directory)}: damaged"
+                os.unlink(self._image(directory))  # its index is sound, so that nobody else would make it anew
+            sources = list(_loaded())
+            known = all(native.bytecode_has(source.rewritten, source.path) for source in sources)
+            if stale or unsigned or damaged or not known:
+                files = self._remember(directory, sources)
+        send(native.KIND_LOADED, a=hits, b=stale, strings=(text(self.problem), *files))
+
+    def _remember(self, directory: str, sources: list[Source]) -> tuple[bytes, bytes]:
+        """Write down what was imported; that file and the image's."""
+        os.makedirs(directory, exist_ok=True)
+        imports = os.path.join(directory, self._name + ".imports")
+        content = HEADER + b"".join(source.record() for source in sources)
+        with suppress(FileNotFoundError), open(imports, "rb") as file:
+            if file.read() == content:
+                return os.fsencode(imports), os.fsencode(self._image(directory))
+        fresh = f"{imports}.{os.getpid()}.tmp"
+        with open(fresh, "wb") as file:
+            file.write(content)
+        os.replace(fresh, imports)
+        return os.fsencode(imports), os.fsencode(self._image(directory))
 
 
 def _has_pass_hook(kind: type) -> bool | None:
@@ -91,18 +118,24 @@ def _has_pass_hook(kind: type) -> bool | None:
     return None if hook is None else bool(hook.config.getini("enable_assertion_pass_hook"))
 
 
-def _imported() -> Iterator[tuple[str, str, str]]:
-    """Kind, path and name of each module that has been loaded from a source; "r": rewritten by pytest."""
-    for name, module in sorted(sys.modules.items()):
-        try:
-            specification: Any = module.__spec__
-            loader = type(specification.loader)
-            path = specification.origin
-        except AttributeError:
+def _loaded() -> Iterator[Source]:
+    """What the modules that have been loaded came from.
+
+    Looked at without running anything: `sys.modules` may hold whatever a suite has put there, modules that are loaded
+    when they are touched among it.
+    """
+    found = []
+    for name, module in list(sys.modules.items()):
+        if type(name) is not str or not issubclass(type(module), ModuleType):
             continue
-        if not isinstance(path, str) or not path.endswith(".py") or not path.startswith("/"):
+        spec = object.__getattribute__(module, "__dict__").get("__spec__")
+        if type(spec).__name__ != "ModuleSpec":
             continue
-        if loader.__module__ == "_pytest.assertion.rewrite":
-            yield "r", path, name
-        elif loader.__name__ == "SourceFileLoader":
-            yield "p", path, name
+        fields = object.__getattribute__(spec, "__dict__")
+        loader, path = type(fields.get("loader")), fields.get("origin")
+        if type(path) is not str or not path.endswith(".py") or not path.startswith("/") or "\0" in path:
+            continue
+        rewritten = loader.__module__ == "_pytest.assertion.rewrite"
+        if rewritten or loader.__name__ == "SourceFileLoader":
+            found.append(Source(rewritten, path, name))
+    yield from sorted(found)

@@ -5,6 +5,8 @@ Not collected itself: test_loader.py copies it into a project, beside the packag
 
 from __future__ import annotations
 
+import copy
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -13,8 +15,10 @@ import importlib.util
 import inspect
 import linecache
 import os
+import pickle
 import pkgutil
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -265,6 +269,89 @@ def test_a_loader_is_as_any_other(fresh: Any) -> None:
     assert loader == importlib.machinery.SourceFileLoader("shop.prices", loader.path)
 
 
+def test_specs_and_loaders_are_values(fresh: Any) -> None:
+    module = fresh("helper")
+    find = importlib.machinery.PathFinder.find_spec
+    assert find("helper") == find("helper") == module.__spec__
+    loader: Any = find("helper").loader  # type: ignore[union-attr]
+    assert vars(loader) == vars(module.__loader__)
+    assert pickle.loads(pickle.dumps(loader)) == copy.copy(loader) == loader
+    assert list(inspect.signature(find).parameters) == ["fullname", "path", "target"]
+    assert list(inspect.signature(loader.get_code).parameters) == ["fullname"]
+    gc.collect()
+    find("helper")
+    assert gc.collect() == 0
+
+
+def test_a_loader_that_is_changed_before_it_is_used(fresh: Any) -> None:
+    def found() -> tuple[Any, Any]:
+        sys.modules.pop("helper", None)
+        spec = importlib.util.find_spec("helper")
+        assert spec is not None
+        return spec.loader, importlib.util.module_from_spec(spec)
+
+    loader, module = found()
+    loader.get_code = lambda name: compile("VALUE = 'own code'", "own", "exec")
+    loader.exec_module(module)
+    assert module.VALUE == "own code"
+
+    class Own(importlib.machinery.SourceFileLoader):
+        def exec_module(self, module: types.ModuleType) -> None:
+            super().exec_module(module)
+            module.VALUE += " and more"  # type: ignore[attr-defined]
+
+    loader, module = found()
+    loader.__class__ = Own
+    loader.exec_module(module)
+    assert module.VALUE == "helper and more"
+
+    loader, module = found()
+    with pytest.raises(ImportError, match="loader for helper cannot handle other"):
+        loader.exec_module(types.ModuleType("other"))
+
+
+def test_patched_finders_are_used(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    original = importlib.machinery.FileFinder.find_spec
+
+    def find_spec(self: Any, name: str, target: Any = None) -> Any:
+        asked.append(name)
+        return original(self, name, target)
+
+    monkeypatch.setattr(importlib.machinery.FileFinder, "find_spec", find_spec)
+    fresh("shop.prices")
+    assert asked.count("shop.prices") == 1 and "shop" in asked
+
+
+def test_directories_are_known_to_others(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    fresh("shop.prices")
+    assert {str(HERE), str(HERE / "shop")} <= set(sys.path_importer_cache)
+
+
+def test_signals_while_modules_are_looked_for(fresh: Any) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(*_: Any) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    stopped = 0
+    try:
+        for _ in range(200):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0002)
+                while True:
+                    importlib.machinery.PathFinder.find_spec("helper")
+            except Stop:
+                stopped += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stopped == 200
+
+
 def test_what_a_loader_can_tell(fresh: Any) -> None:
     loader = fresh("shop").__loader__
     source = (HERE / "shop" / "__init__.py").read_text()
@@ -483,6 +570,18 @@ def test_a_spec_that_is_only_looked_at(fresh: Any) -> None:
     module.NAME = "other"
     spec.loader.exec_module(module)
     assert module.NAME == "second"
+
+
+def test_an_edit_between_finding_and_loading(place: Path, fresh: Any) -> None:
+    source = place / "between.py"
+    source.write_text("VALUE = 1\n")
+    importlib.invalidate_caches()
+    spec = importlib.util.find_spec("between")
+    assert spec is not None and spec.loader is not None
+    source.write_text("VALUE = 22\n")
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.VALUE == 22
 
 
 def test_lazy_loading(fresh: Any) -> None:

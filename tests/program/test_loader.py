@@ -78,7 +78,7 @@ def test_the_gauntlet_is_run_as_by_pytest(gauntlet: Loading) -> None:
 
     plain = gauntlet.pytest()
     cold = outcomes()
-    assert plain.counts == {"passed": len(cold)} == {"passed": 102}
+    assert plain.counts == {"passed": len(cold)} == {"passed": 108}
     gauntlet.compile()
     for words in ((), ("-n", "1"), ("--engine", "fork"), ("--mode", "shared"), ("--no-loader",)):
         assert outcomes(*words) == cold
@@ -187,6 +187,109 @@ def test_another_interpreter(shop: Loading) -> None:
     assert WARNING in shop.tach().out  # the hash of the index is another one
     shop.image.write_bytes(own)
     assert shop.loaded() > 0
+
+
+def test_whatever_is_in_the_table_of_modules(shop: Loading) -> None:
+    """Nothing that a suite has put there is run, or read as if it were a module's."""
+    shop.write("lazy_module.py", "raise RuntimeError('loaded')\n")
+    shop.write(
+        "conftest.py",
+        """
+        import importlib.util, sys
+
+        class Angry:
+            def __getattr__(self, name):
+                raise RuntimeError(name)
+
+        spec = importlib.util.find_spec("lazy_module")
+        spec.loader = importlib.util.LazyLoader(spec.loader)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules.update({"lazy_module": module, "angry": Angry(), "nothing": None, 3: sys})
+        """,
+    )
+    assert shop.loaded() > 0
+    shop.compile()
+    assert shop.loaded() > 0
+    shop.tach("--mode", "shared").expect(0, passed=1)
+
+
+def test_names_that_are_not_utf8(project: Loading) -> None:
+    directory = os.fsencode(project.path) + b"/lib\xe9"
+    os.mkdir(directory)
+    with open(directory + b"/inner.py", "w") as file:
+        file.write("VALUE = 1\n")
+    project.write(
+        "conftest.py", "import os, sys\nsys.path.insert(0, os.fsdecode(os.fsencode(os.getcwd()) + b'/lib\\xe9'))\n"
+    )
+    project.write("test_it.py", "import inner\ndef test_it(): assert inner.VALUE == 1\n")
+    project.warm()
+    before = project.loaded()
+    with open(directory + b"/inner.py", "w") as file:
+        file.write("VALUE = 2\n")
+    project.tach().expect(1, failed=1)
+    assert before > 100
+
+
+def test_path_hooks_of_the_environment(project: Loading) -> None:
+    """They are there before tach is."""
+    project.write("tested/part.py", "VALUE = 'plain'\n")
+    project.write("test_it.py", "import tested.part\ndef test_it(): assert tested.part.VALUE == 'hooked'\n")
+    project.write("tested/__init__.py")
+    hook = """
+        import sys
+        from importlib.machinery import FileFinder, SourceFileLoader
+
+        class Hooked(SourceFileLoader):
+            def get_code(self, name):
+                source = self.get_data(self.path).replace(b"plain", b"hooked")
+                return compile(source, self.path, "exec", dont_inherit=True)
+
+        def hook(path):
+            if path.endswith("/tested"):
+                return FileFinder(path, (Hooked, [".py"]))
+            raise ImportError
+
+        sys.path_hooks.insert(0, hook)
+        """
+    project.write("site/sitecustomize.py", hook)
+    environment = {"PYTHONPATH": str(project / "site")}
+    project.json(env=environment).expect(0)
+    project.compile()
+    assert hits(project.json(env=environment).expect(0)) > 100
+
+
+def test_a_plugin_that_changes_the_rewriter(shop: Loading) -> None:
+    shop.write("test_shop.py", "def test_it():\n    price = 3\n    assert price == 4\n")
+    shop.json()
+    shop.compile()
+    plugin = "from _pytest.assertion import rewrite\nrewrite.rewrite_asserts = lambda *a, **k: None\n"
+    shop.write("changes.py", plugin)
+    for _ in range(2):
+        shop.forget_compiled()
+        result = shop.tach("-p", "changes", env={"PYTHONPATH": str(shop.path)}).expect(1, failed=1)
+        assert "E       assert 3 == 4" not in result.lines and "E       AssertionError" in result.lines
+        shop.compile()
+
+
+def test_a_test_that_closes_every_descriptor(shop: Loading) -> None:
+    shop.write(
+        "test_shop.py", "import os\nos.closerange(590, 1000)\nimport shop\ndef test_it(): assert shop.PRICE == 3\n"
+    )
+    before = shop.image.stat().st_ino
+    assert WARNING not in shop.tach("--mode", "shared").expect(0, passed=1).out
+    assert shop.image.stat().st_ino == before
+
+
+def test_a_touched_source_is_signed_again(shop: Loading) -> None:
+    os.utime(shop / "shop.py", (1, 1))
+    before = shop.image.stat().st_mtime_ns
+    shop.loaded()
+    shop.compile()
+    assert shop.image.stat().st_mtime_ns != before
+    before = shop.image.stat().st_mtime_ns
+    shop.loaded()
+    assert shop.image.stat().st_mtime_ns == before
 
 
 # --- sources that change ----------------------------------------------------------------------------------------------
