@@ -40,7 +40,8 @@ enum class Kind : std::uint16_t {
     kModules = 7,     // asks for kModuleFiles
     kLate = 8,  // answers kRoot: wide fixtures that tests asked for at run time, modules that several imported, and
                 // files no test of which is wanted; [records separated by NUL: test file and names, separated by
-                // newlines; pairs of module and origin, likewise; absolute paths, separated by NUL]
+                // newlines; pairs of module and origin, likewise, and, of modules that
+                // cannot be kept, a stamp of the file; absolute paths, separated by NUL]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [empty, or the subset to run as u32 indices; those of
@@ -100,7 +101,7 @@ enum class Kind : std::uint16_t {
     kDifference = 107,  // item that was rewound; [what]: --verify-snapshots found something that is not as it was
     kLive = 108,        // item; [why]: from this item on the tests of its process run shared
     kImported = 109,  // item; [pairs as in kLate]: modules that this item is not the first to import; a module without
-                      // an origin is not worth remembering
+                      // an origin is not worth remembering; one with origin, stamp of its file and why cannot be kept
     kJudged = 110,  // item, after its first kDone: [what would have been in the way of a rewind, or ""]; of a test that
                     // was forked by the supervisor's wish
 };

@@ -93,6 +93,13 @@ void Memory::parse(const std::string& text) try {
         }
     }
     if (json.contains("imports")) json.at("imports").get_to(fresh.imports_);
+    if (json.contains("left_out")) {
+        for (const auto& [module, known] : json.at("left_out").get_ref<const Json::object_t&>()) {
+            fresh.left_out_[module] = {.origin = known.at("origin").get<std::string>(),
+                                       .stamp = known.at("stamp").get<std::string>(),
+                                       .why = known.at("why").get<std::string>()};
+        }
+    }
     *this = std::move(fresh);
 } catch (const Json::exception&) {
     warn(fmt::format("{} is damaged: starting afresh", file_of(rootdir_).string()));
@@ -104,6 +111,9 @@ std::string Memory::dump() const {
     for (const auto& [file, tests] : durations_) {
         Json& object = json["durations"][file];
         for (const auto& [rest, duration] : tests) object[rest] = duration.us;
+    }
+    for (const auto& [module, known] : left_out_) {
+        json["left_out"][module] = {{"origin", known.origin}, {"stamp", known.stamp}, {"why", known.why}};
     }
     for (const auto& [nodeid, opinion] : opinions_) {
         json["opinions"][nodeid] = {
@@ -140,10 +150,12 @@ void Memory::forget_vanished() {
     };
     erase_where(durations_, vanished);
     erase_where(late_fixtures_, vanished);
-    std::erase_if(imports_, [](const auto& entry) {
+    const auto is_gone = [](const std::string& origin) {
         std::error_code error;
-        return fs::status(entry.second, error).type() == fs::file_type::not_found;
-    });
+        return fs::status(origin, error).type() == fs::file_type::not_found;
+    };
+    std::erase_if(imports_, [&](const auto& entry) { return is_gone(entry.second); });
+    std::erase_if(left_out_, [&](const auto& entry) { return is_gone(entry.second.origin); });
     erase_where(judgements_, vanished);
     erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
 }
@@ -262,6 +274,13 @@ void Memory::forget_import(std::string_view module) {
     const auto found = imports_.find(module);
     if (found == imports_.end()) return;
     imports_.erase(found);
+    changed_ = true;
+}
+
+void Memory::learn_left_out(std::string_view module, LeftOut left_out) {
+    forget_import(module);
+    if (left_out_.size() >= kMaxImports && !left_out_.contains(module)) return;
+    left_out_[std::string(module)] = std::move(left_out);
     changed_ = true;
 }
 

@@ -79,6 +79,15 @@ class Memory {
     void learn_import(std::string_view module, std::string_view origin);
     void forget_import(std::string_view module);
 
+    // Modules that cannot be kept, since importing them leaves what cannot be rewound.
+    struct LeftOut {
+        std::string origin;
+        std::string stamp;  // of the file, as the harness compares it
+        std::string why;
+    };
+    [[nodiscard]] const std::map<std::string, LeftOut, std::less<>>& left_out() const { return left_out_; }
+    void learn_left_out(std::string_view module, LeftOut left_out);
+
   private:
     struct Duration {
         std::int64_t us = 0;
@@ -98,6 +107,7 @@ class Memory {
     std::map<std::string, Judgements, std::less<>> judgements_;  // by file
     std::map<std::string, std::set<std::string>, std::less<>> late_fixtures_;
     std::map<std::string, std::string, std::less<>> imports_;
+    std::map<std::string, LeftOut, std::less<>> left_out_;
     std::optional<std::string> warning_;
     bool warned_ = false;
     bool changed_ = false;

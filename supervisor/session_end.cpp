@@ -107,6 +107,11 @@ std::vector<std::string> Session::summary_lines() const {
     for (const auto& [item, why] : live_reasons_) {
         live.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
     }
+    std::vector<std::string> left_out;
+    for (const auto& [module, why] : left_out_) {
+        left_out.push_back(fmt::format("each test that needs {} imports it for itself: {}", module, why));
+    }
+    append_bounded(lines, std::move(left_out));
     std::vector<std::string> forked;
     std::size_t suspected = 0;
     for (const auto& [item, test] : forked_) {

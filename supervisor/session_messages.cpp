@@ -136,6 +136,10 @@ void Session::root_known(const Message& message) {
         if (!imports.empty()) imports += '\0';
         imports.append(module).append("\n").append(origin);
     }
+    for (const auto& [module, known] : memory_->left_out()) {
+        if (!imports.empty()) imports += '\0';
+        imports.append(module).append("\n").append(known.origin).append("\n").append(known.stamp);
+    }
     const std::string unaffected = fmt::format("{}", fmt::join(settings_.unaffected, std::string_view("\0", 1)));
     const std::array<std::string_view, 3> strings{entries, imports, unaffected};
     if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, strings); !posted) {
@@ -261,6 +265,7 @@ void Session::handle_item_message(Id id, Message message) {
     if (message.kind() == Kind::kWarning && index >= items_.size() && !items_.empty()) message.head.item = 0;
     if (message.head.item >= items_.size()) return doom(id, fmt::format("item {} does not exist", index));
     if (process.opinion) return opinion_message(id, message);
+    if (message.kind() == Kind::kImported) return learn_imports(message);  // also between tests
 
     Item& item = items_[message.head.item];
     ItemResult& result = results_.at(message.head.item);
@@ -300,8 +305,6 @@ void Session::handle_item_message(Id id, Message message) {
         case Kind::kJudged:
             judged_[message.head.item] = message.string(0);
             return;
-        case Kind::kImported:
-            return learn_imports(message);
         default:
             return doom(id, fmt::format("message of kind {}", message.head.kind));
     }
@@ -313,6 +316,10 @@ void Session::learn_imports(const Message& message) {
         const std::vector<std::string> words = split(pair, '\n');
         if (words.size() == 1) memory_->forget_import(words[0]);
         if (words.size() == 2) memory_->learn_import(words[0], words[1]);
+        if (words.size() == 4) {
+            memory_->learn_left_out(words[0], {.origin = words[1], .stamp = words[2], .why = words[3]});
+            left_out_.insert_or_assign(words[0], words[3]);
+        }
     }
 }
 

@@ -55,12 +55,16 @@ class Imports:
     The file holds for each module its origin and how many tests have imported it.
     """
 
-    def __init__(self, single_threaded: Iterable[str], remembered: dict[str, str]) -> None:
+    def __init__(
+        self, single_threaded: Iterable[str], remembered: dict[str, str], left_out: dict[str, tuple[str, str]]
+    ) -> None:
         """Take the environment variables that keep libraries from starting threads when they are loaded.
 
-        `remembered`: module -> origin, of those that were worth keeping in earlier runs.
+        Of earlier runs, `remembered`: module -> origin, of those that were worth keeping; `left_out`: module -> origin and
+        stamp, of those that could not be kept.
         """
         self._remembered = remembered
+        self._why: dict[str, str] = {}  # modules whose import left something behind
         self._single_threaded = [name for name in single_threaded if name.endswith("_NUM_THREADS")]
         self._trusted = tuple(f"{directory}{os.sep}" for directory in _installed_directories())
         self._known: frozenset[str] = frozenset()
@@ -71,6 +75,9 @@ class Imports:
         self._file = _open_file()
         if self._file < 0 or not self._listen():
             self._batches = MOST_BATCHES
+        same = {name: origin for name, (origin, stamp) in left_out.items() if _stamp(origin) == stamp}
+        if same:
+            self._save({name: [origin, HOPELESS] for name, origin in same.items()})
 
     def _listen(self) -> bool:
         """Hear of every import as it begins; not where pytest does not either (--assert=plain)."""
@@ -143,7 +150,7 @@ class Imports:
         before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(DEADLINE_S)
         clean = all(self._import(name, kept) for name in due)
-        self._give_up([name for name in due if kept[name][1] == HOPELESS])
+        self._give_up([name for name in due if kept[name][1] == HOPELESS], kept)
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
         for name in environment:
@@ -157,14 +164,21 @@ class Imports:
         for name in tried:
             kept[name][1] = HOPELESS
         self._save(kept)
-        self._give_up(tried)
+        self._why.update(dict.fromkeys(tried, "its import ended the process"))
+        self._give_up(tried, kept)
         return bool(tried)
 
-    def _give_up(self, names: list[str]) -> None:
+    def _give_up(self, names: list[str], kept: dict[str, list[Any]]) -> None:
         """In later runs, too."""
-        remembered = [name for name in names if name in self._remembered]
-        if remembered:
-            send(native.KIND_IMPORTED, 0, strings=(text("\0".join(remembered)),), with_next=True)
+        records = []
+        for name in names:
+            origin = str(kept[name][0])
+            if name in self._why:
+                records.append("\n".join((name, origin, _stamp(origin), self._why[name].replace("\n", " "))))
+            elif name in self._remembered:
+                records.append(name)
+        if records:
+            send(native.KIND_IMPORTED, 0, strings=(text("\0".join(records)),), with_next=True)
 
     def _import(self, name: str, kept: dict[str, list[Any]]) -> bool:
         """Import one module; False if the process is spoilt by it. What fails half-way has spoilt it."""
@@ -185,7 +199,10 @@ class Imports:
                 importlib.import_module(name)
         fresh = [new for new in list(sys.modules) if new not in modules]
         kept[name][1] = times if name in fresh else HOPELESS
-        clean = atexit._ncallbacks() == callbacks and not live_reason()
+        why = live_reason() or ("it waits for the end of the process" if atexit._ncallbacks() != callbacks else "")
+        if why:
+            self._why[name] = why
+        clean = not why
         clean = clean and (name in fresh or not fresh)
         clean = clean and all(kept.get(new, [self._origin(new)])[0] == self._origin(new) for new in fresh)
         if not clean:
@@ -213,6 +230,15 @@ class Imports:
             content = dumps(kept).encode()
             ftruncate(self._file, len(content))
             pwrite(self._file, content, 0)
+
+
+def _stamp(origin: str) -> str:
+    """Of a file that may be installed anew; "" if it is gone."""
+    try:
+        status = os.stat(origin)
+    except OSError:
+        return ""
+    return f"{status.st_size}.{status.st_mtime_ns}"
 
 
 def _surroundings() -> tuple[Any, ...]:

@@ -59,6 +59,12 @@ class Remembered:
         return {record[0]: record[1] for record in records if len(record) == 2}
 
     @property
+    def left_out(self) -> dict[str, tuple[str, str]]:
+        """Module that could not be kept, in earlier runs -> its origin and what that file's stamp was."""
+        records = [record.split("\n") for record in self._strings[1]]
+        return {record[0]: (record[1], record[2]) for record in records if len(record) == 3}
+
+    @property
     def unaffected(self) -> frozenset[str]:
         """Files no test of which is wanted."""
         return frozenset(self._strings[2])

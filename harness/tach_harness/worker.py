@@ -134,7 +134,9 @@ class Worker:
 
         A rewound process is the one that runs the tests, so somebody else has to tell of its death.
         """
-        imports = self.imports = self.imports or Imports(self.plugin.options.unset, self.plugin.remembered.imports)
+        imports = self.imports = self.imports or Imports(
+            self.plugin.options.unset, self.plugin.remembered.imports, self.plugin.remembered.left_out
+        )
         verify = self.plugin.options.verify_snapshots
         if verify:
             native.oracle_open()

@@ -133,6 +133,24 @@ def test_a_module_that_starts_a_thread_is_left_to_the_tests(project: Project, in
     assert report.data["metrics"]["condemned.it left a thread running"] == 12
 
 
+LEFT_OUT = "each test that needs helper imports it for itself: it waits for the end of the process"
+
+
+def test_what_cannot_be_kept_is_named_once_and_remembered(project: Project, installed: Path) -> None:
+    helper = installed / "helper.py"
+    helper.write_text(COUNTED + "import atexit\natexit.register(print)\ndef use(): pass\n")
+    project.write("test_it.py", SUITE)
+    words = ("-n", "1", "--strict-isolation")
+    assert LEFT_OUT in project.tach(*words).expect(0, passed=12).lines
+    assert len(project.log()) == 13  # each test, and the attempt
+    forget_durations(project)
+    assert LEFT_OUT not in project.tach(*words).expect(0, passed=12).lines
+    assert len(project.log()) == 12
+    helper.write_text(helper.read_text() + "\n")  # another one, for all we know
+    forget_durations(project)
+    assert LEFT_OUT in project.tach(*words).expect(0, passed=12).lines
+
+
 def test_a_module_that_waits_for_the_end_is_left_to_the_tests(project: Project, installed: Path) -> None:
     (installed / "helper.py").write_text(
         COUNTED + "import atexit\natexit.register(lambda: open('ended', 'a').write('x'))\ndef use(): pass\n"
