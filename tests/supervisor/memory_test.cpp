@@ -69,6 +69,10 @@ TEST_CASE("what was learned is known in the next run") {
     memory.learn_import("moved", (project.root() / "b.py").string());
     memory.learn_import("hopeless", (project.root() / "b.py").string());
     memory.forget_import("hopeless");
+    memory.learn_import("threaded", (project.root() / "b.py").string());
+    memory.learn_left_out("threaded",
+                          {.origin = (project.root() / "b.py").string(), .stamp = "1.2", .why = "a thread"});
+    memory.learn_left_out("vanished", {.origin = (project.root() / "gone.py").string(), .stamp = "1.2", .why = "it"});
     memory.save();
 
     const Memory again = Memory::load(project.root());
@@ -79,6 +83,9 @@ TEST_CASE("what was learned is known in the next run") {
     CHECK(again.late_fixtures("b.py") == std::set<std::string>{"database"});
     REQUIRE(again.imports().size() == 1);  // the other one's file is not there
     CHECK(again.imports().at("moved") == (project.root() / "b.py").string());
+    REQUIRE(again.left_out().size() == 1);
+    CHECK(again.left_out().at("threaded").stamp == "1.2");
+    CHECK(again.left_out().at("threaded").why == "a thread");
 }
 
 TEST_CASE("an opinion holds only under the key it was learned under") {
