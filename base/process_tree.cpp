@@ -137,6 +137,11 @@ int reap_ended_children() {
     }
 }
 
+bool die_with(pid_t parent) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return ::getppid() == parent;  // or it ended before
+}
+
 Result<void> become_subreaper() {
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return fail(errno_error("become a subreaper"));
     return {};

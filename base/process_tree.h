@@ -26,4 +26,7 @@ int reap_ended_children();
 // Orphaned descendants become children of this process from now on, instead of init's.
 [[nodiscard]] Result<void> become_subreaper();
 
+// Has the kernel kill this process when its parent, the thread that made it, ends. False if that is no longer `parent`.
+[[nodiscard]] bool die_with(pid_t parent);
+
 }  // namespace tach::base

@@ -37,6 +37,7 @@ po::options_description options() {
     add_value("depfile-target", "FILE", "what the depfile says the inputs are of (default: the output)");
     add("paranoid", "compare contents even where size, times and inode are as before");
     add("idle", "use only what processor time others leave");
+    add_value("parent", "PID", "end as soon as this process, which has started it, ends");
     add_value("format", "json|table", "print what is in the image");
     add("verbose,v", "say what was done, and what cannot be compiled");
     add("version", "print the version");
@@ -55,6 +56,15 @@ base::Result<std::size_t> jobs_of(const std::string& text) {
         return mistake(fmt::format("--jobs={}: give a number from 1 to 256", text));
     }
     return jobs;
+}
+
+base::Result<pid_t> process_of(const std::string& text) {
+    pid_t process = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), process);
+    if (error != std::errc{} || end != text.data() + text.size() || process <= 0) {
+        return mistake(fmt::format("--parent={}: give the number of a process", text));
+    }
+    return process;
 }
 
 base::Result<CommandLine> settle(const po::variables_map& given) {
@@ -86,6 +96,11 @@ base::Result<CommandLine> settle(const po::variables_map& given) {
         const auto number = jobs_of(*jobs);
         if (!number) return base::fail(number.error());
         line.jobs = *number;
+    }
+    if (const auto parent = text("parent")) {
+        const auto number = process_of(*parent);
+        if (!number) return base::fail(number.error());
+        line.parent = *number;
     }
     if (!line.help && !line.version && !line.analysis && line.imports.empty()) {
         return mistake("there is nothing to compile: give --analysis or --imports; --help says more");

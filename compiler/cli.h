@@ -2,6 +2,8 @@
 
 // The command line of tach-compiler. A mistake is an Error of one line that names the option and says what to do.
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -19,8 +21,9 @@ struct CommandLine {
     bool help = false;
     bool version = false;
     bool verbose = false;
-    bool paranoid = false;  // contents are compared though signatures are equal
-    bool idle = false;      // works only when nobody else does
+    bool paranoid = false;        // contents are compared though signatures are equal
+    bool idle = false;            // works only when nobody else does
+    std::optional<pid_t> parent;  // whose end is ours
     std::optional<std::string> analysis;
     std::vector<std::string> imports;
     std::optional<std::string> root;

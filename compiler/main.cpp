@@ -19,6 +19,7 @@
 
 #include "base/depfile.h"
 #include "base/priority.h"
+#include "base/process_tree.h"
 #include "base/whole_file.h"
 #include "compiler/cli.h"
 #include "compiler/home.h"
@@ -148,6 +149,7 @@ int exit_code(const Stage& stage, Stage::End end) {
 int run(const CommandLine& line) {
     auto options = options_of(line);
     if (!options) return refuse(options.error(), kUsageExit);
+    if (line.parent && !base::die_with(*line.parent)) return kFailedExit;
     if (line.idle) base::yield_to_others();
     const std::string output = options->output;
     const std::string interpreter = options->interpreter;

@@ -2,6 +2,7 @@
 // sources and from what earlier runs have learned, and settled once, before the first test is handed out.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -159,10 +160,13 @@ void Session::settle_routes() {
 // For the next run, with what processors the tests leave.
 void Session::start_compiler() {
     if (!uncompiled_ || compiler_ || interrupted_) return;
-    std::vector<std::string> command{
-        plan_.home.compiler.string(),        "--idle",
-        "--imports=" + uncompiled_->imports, "--output=" + uncompiled_->image,
-        "--root=" + rootdir().string(),      "--python=" + plan_.interpreter.executable.string()};
+    std::vector<std::string> command{plan_.home.compiler.string(),
+                                     "--idle",
+                                     fmt::format("--parent={}", ::getpid()),
+                                     "--imports=" + uncompiled_->imports,
+                                     "--output=" + uncompiled_->image,
+                                     "--root=" + rootdir().string(),
+                                     "--python=" + plan_.interpreter.executable.string()};
     if (analysis_started_ns_ != 0 && !analysis_ && sources_unknown_.empty())
         command.push_back("--analysis=" + analysis_file_.string());
     auto started = base::RunningCommand::start(command);

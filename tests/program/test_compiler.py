@@ -658,7 +658,7 @@ def test_mistakes_are_told_in_one_line(bench: Bench) -> None:
     imports = bench.imports()
 
     def refused(*words: str) -> Result:
-        return Run([str(COMPILER), *words], bench.project.path, clean_environment()).finish()
+        return Run([str(COMPILER), "-o", str(bench.image), *words], bench.project.path, clean_environment()).finish()
 
     expect_line(refused(), 2, "--analysis", "--imports")
     expect_line(refused("--imports", "nowhere"), 2, "--imports", "nowhere")
@@ -669,6 +669,7 @@ def test_mistakes_are_told_in_one_line(bench: Bench) -> None:
     expect_line(refused("--imports", imports, "--python", "/bin/true"), 2, "/bin/true")
     expect_line(refused("--imports", imports, "--root", "/nowhere"), 2, "--root")
     expect_line(refused("--imports", imports, "-j", "0"), 2, "--jobs=0")
+    expect_line(refused("--imports", imports, "--parent", "x"), 2, "--parent=x")
     expect_line(refused("--imports", imports, "--format", "xml"), 2, "--format=xml")
     expect_line(refused("--imports", imports, "--depfile-target", "x"), 2, "--depfile")
     expect_line(refused("--imports", imports, "--nonsense"), 2, "--nonsense")
@@ -757,3 +758,15 @@ def test_after_any_changes_it_is_what_a_fresh_one_makes(bench: Bench, seed: int)
         before, bench.image = bench.image, fresh
         assert bench.compile().image.codes == image.codes
         bench.image = before
+
+
+def test_it_ends_with_the_process_that_started_it(bench: Bench) -> None:
+    bench.project.write("site/sitecustomize.py", bench.hook("    import time; time.sleep(100)"))
+    words = f"{COMPILER} --python {bench.python} -o {bench.image} --imports {bench.imports()}"
+    environment = clean_environment(PYTHONPATH=str(bench.project / "site"))
+    run = Run(["sh", "-c", f"{words} --parent $$; true"], bench.project.path, environment)
+    run.wait_for(lambda: bench.starts)
+    run.signal(signal.SIGKILL)
+    run.finish()  # fails if anything is left
+    gone = Run(["sh", "-c", f"{words} --parent 1; exit $?"], bench.project.path, environment)
+    assert gone.finish().code == 1
