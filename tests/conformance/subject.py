@@ -99,7 +99,7 @@ def fill_from_json(result: Run, document: dict[str, Any]) -> None:
     result.counts = {name: int(summary.get(name, 0)) for name in COUNTED}
     result.counts.update({name: summary[name] for name in ("crashed", "timeout") if summary.get(name)})
     result.warnings = summary.get("warnings")
-    result.loaded = int(document["metrics"].get("modules_from_image", 0))
+    result.loaded = int(document.get("metrics", {}).get("modules_from_image", 0))
     result.modes = dict(Counter(test["mode"] for test in document["tests"] if test.get("mode")))
     if document["exit_code"] != result.exit_code:
         result.problems.append(f"exit_code {document['exit_code']} in JSON, {result.exit_code} in fact")
