@@ -277,7 +277,7 @@ class Session {
     std::map<std::uint32_t, Forked> forked_;              // from the start
     std::map<std::uint32_t, std::string> judged_;         // in this run: what the guard found, see Judgement
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
-    std::map<std::string, std::string> left_out_;  // modules that this run found not to be kept, and why
+    std::map<std::string, std::string> left_out_;        // modules that this run found not to be kept, and why
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 
     std::optional<base::RunningCommand> analysis_;  // while it runs
