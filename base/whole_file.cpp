@@ -85,11 +85,11 @@ Result<SettledFile> read_settled_file(const std::string& path, std::uint64_t at_
         file.status = status_of(fd.get());
         auto bytes = read_open_file(fd.get(), file.status, path, at_most);
         const FileStatus after = status_of(fd.get());
-        const bool is_settled = after.size == file.status.size && after.mtime_ns == file.status.mtime_ns &&
+        const bool is_unchanged = after.size == file.status.size && after.mtime_ns == file.status.mtime_ns &&
                                 after.ctime_ns == file.status.ctime_ns;
-        if (!bytes && is_settled) return fail(bytes.error());
+        if (!bytes && is_unchanged) return fail(bytes.error());
         if (bytes) file.bytes = *std::move(bytes);
-        if (!is_settled) continue;
+        if (!is_unchanged) continue;
         file.looked_at_ns = now_ns;
         return file;
     }

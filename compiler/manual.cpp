@@ -17,8 +17,8 @@ tach\-compiler \- compile the modules of a project into one file
 .RI [ option " ...]"
 .B \-\-analysis
 .I FILE
-.RB [ \-o
-.IR IMAGE ]
+.B \-o
+.I IMAGE
 .SH DESCRIPTION
 .B tach\-compiler
 compiles the Python modules of a project, and those installed ones that its tests have imported, with the interpreter
@@ -51,7 +51,7 @@ the image that a run with such an interpreter looks for and has made; may be del
 .TP
 .I .tach/cache/cpython-311.imports
 what a run has imported, for
-.B \\-\\-imports
+.B \-\-imports
 .SH ENVIRONMENT
 .TP
 .B VIRTUAL_ENV
@@ -63,7 +63,7 @@ names one
 count as they do for the interpreter
 .SH EXAMPLES
 .TP
-.B tach\-analyzer && tach\-compiler \-\-analysis .tach/analysis \-v
+.B tach\-analyzer && tach\-compiler \-\-analysis .tach/analysis \-o .tach/cache/cpython\-311.bytecode \-v
 compile a project, and say how much there was to do
 .TP
 .B tach\-compiler \-\-analysis .tach/analysis \-o out/bytecode \-\-depfile out/bytecode.d

@@ -44,6 +44,7 @@ class Loader:
         level = f".opt-{sys.flags.optimize}" if sys.flags.optimize else ""
         self._name = f"{sys.implementation.cache_tag}{level}"
         self._directory = directory
+        self._with_hook: bool | None = None  # of the image's rewritten code; None: of another pytest, or there is none
         self.problem = ""
         # Paths are taken as bytes of that encoding.
         if directory and not sys.flags.verbose and sys.getfilesystemencoding() == "utf-8":
@@ -61,8 +62,8 @@ class Loader:
         from _pytest.assertion import rewrite
 
         key = native.bytecode_rewriter_key()
-        with_hook = next((hook for hook in (False, True) if key and bytecode.rewriter_key(hook) == key), None)
-        if with_hook is None:
+        self._with_hook = next((hook for hook in (False, True) if key and bytecode.rewriter_key(hook) == key), None)
+        if self._with_hook is None:
             return
         read = rewrite._read_pyc
         rewriter = rewrite.AssertionRewriter
@@ -75,7 +76,7 @@ class Loader:
         def read_pyc(source: Path, *args: Any, **keywords: Any) -> Any:
             code = None
             # A plugin that has changed the rewriter wants its own code.
-            if _has_pass_hook(rewrite.AssertionRewritingHook) == with_hook and current() == own:
+            if _has_pass_hook(rewrite.AssertionRewritingHook) == self._with_hook and current() == own:
                 code = native.bytecode_rewritten(str(source))
             return code if code is not None else read(source, *args, **keywords)
 
@@ -92,10 +93,18 @@ class Loader:
                 self.problem = f"the bytecode image is not used: {self._image(directory)}: damaged"
                 os.unlink(self._image(directory))  # its index is sound, so that nobody else would make it anew
             sources = list(_loaded())
-            known = all(native.bytecode_has(source.rewritten, source.path) for source in sources)
+            known = all(self._has(source) for source in sources)
             if stale or unsigned or damaged or not known:
                 files = self._remember(directory, sources)
         send(native.KIND_LOADED, a=hits, b=stale, strings=(text(self.problem), *files))
+
+    def _has(self, source: Source) -> bool:
+        if source.rewritten:
+            from _pytest.assertion.rewrite import AssertionRewritingHook
+
+            if _has_pass_hook(AssertionRewritingHook) != self._with_hook:
+                return False
+        return native.bytecode_has(source.rewritten, source.path)
 
     def _remember(self, directory: str, sources: list[Source]) -> tuple[bytes, bytes]:
         """Write down what was imported; that file and the image's."""

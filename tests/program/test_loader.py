@@ -138,6 +138,9 @@ def test_an_assertion_pass_hook(shop: Loading) -> None:
     shop.write("conftest.py", "def pytest_assertion_pass(item, expl): print('passed:', expl)\n")
     assert shop.loaded() > 0
     shop.write("pytest.ini", "[pytest]\nenable_assertion_pass_hook = true\n")
+    before = shop.image.stat().st_mtime_ns
+    shop.loaded()
+    assert shop.image.stat().st_mtime_ns != before  # it is made anew without being asked to
     for _ in range(2):
         shop.forget_compiled()
         assert "passed: 3 == 3" in shop.tach("-rP").lines
