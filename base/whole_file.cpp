@@ -86,7 +86,7 @@ Result<SettledFile> read_settled_file(const std::string& path, std::uint64_t at_
         auto bytes = read_open_file(fd.get(), file.status, path, at_most);
         const FileStatus after = status_of(fd.get());
         const bool is_unchanged = after.size == file.status.size && after.mtime_ns == file.status.mtime_ns &&
-                                after.ctime_ns == file.status.ctime_ns;
+                                  after.ctime_ns == file.status.ctime_ns;
         if (!bytes && is_unchanged) return fail(bytes.error());
         if (bytes) file.bytes = *std::move(bytes);
         if (!is_unchanged) continue;
