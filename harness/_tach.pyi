@@ -6,6 +6,8 @@ Descriptors that are handed over belong to the module from then on.
 
 from types import CodeType
 
+VERSION: str  # of tach
+
 # --- the channel ------------------------------------------------------------------------------------------------------
 
 def attach(segment: int, wake_supervisor: int, wake_process: int, socket: int, /) -> None:

@@ -1,32 +1,20 @@
-"""Entry point of the harness inside the user's interpreter: `python boot.py OPTIONS-JSON pytest-args...`.
+"""Entry point of the harness inside the user's interpreter: `python boot.py NATIVE IMAGES PARANOID OPTIONS pytest-args...`.
 
 Started by tach-zygote. It makes the interpreter look as it does under the `pytest` console script (same `sys.argv`,
-same `sys.path[0]`), loads the package `tach_harness` that lies beside this file without putting it on `sys.path`, and
+same `sys.path[0]`), loads the package `tach_harness` that lies beside this file without leaving it on `sys.path`, and
 runs pytest with tach's plugin. Problems that are the user's end with one line on stderr and pytest's exit codes.
+
+NATIVE is the file of `_tach`, IMAGES the directory in which a bytecode image may be ("": none is wanted), PARANOID is 1
+or 0 (loader.paranoid), and OPTIONS are those of tach_harness/options.py. The first three are words of their own since
+what is imported after the image is open, the reader of OPTIONS among it, comes from there. So nothing is imported here
+that the interpreter's start has not loaded already.
 """
 
-from __future__ import annotations
-
-import importlib.util
-import json
 import os
 import sys
-import sysconfig
 
 USAGE_ERROR = 4  # pytest.ExitCode.USAGE_ERROR
 OLDEST_PYTHON = (3, 10)
-
-
-def load_harness(directory: str) -> None:
-    """Import `tach_harness` from `directory`; its folder must not become visible to the suite's own imports."""
-    package = os.path.join(directory, "tach_harness")
-    spec = importlib.util.spec_from_file_location(
-        "tach_harness", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tach_harness"] = module
-    spec.loader.exec_module(module)
 
 
 def refuse(text: str) -> int:
@@ -35,9 +23,25 @@ def refuse(text: str) -> int:
     return USAGE_ERROR
 
 
+def is_path_safe() -> bool:
+    """Whether no script's directory is on sys.path: -P and PYTHONSAFEPATH, since 3.11."""
+    return bool(getattr(sys.flags, "safe_path", False))
+
+
+def open_image(native_file: str, images: str, paranoid: bool) -> str:
+    """Why there is none, in one line, if that is worth telling."""
+    if is_path_safe():
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    from tach_harness import image  # beside this file, which is what sys.path begins with
+
+    if is_path_safe():
+        del sys.path[0]
+    image.load_native(native_file)
+    return image.open_image(images, paranoid)
+
+
 def main() -> int:
     """Run the session and return the exit code of this process."""
-    options = json.loads(sys.argv[1])
     if sys.version_info < OLDEST_PYTHON:
         version = "{}.{}".format(*sys.version_info)
         return refuse(f"{sys.executable}: Python {version} is too old; tach needs 3.10 or newer (--python EXE)")
@@ -45,20 +49,21 @@ def main() -> int:
         return refuse(
             f"{sys.executable}: free-threaded builds are not supported; choose one with the GIL (--python EXE)"
         )
+    native_file, images, paranoid, raw_options, *pytest_args = sys.argv[1:]
+    problem = open_image(native_file, images, paranoid == "1")
+    import sysconfig
+
     scripts = sysconfig.get_path("scripts")
-    directory = os.path.dirname(os.path.abspath(__file__))
-    # -P and PYTHONSAFEPATH, since 3.11: no script's directory there
-    if not getattr(sys.flags, "safe_path", False):
+    if not is_path_safe():
         sys.path[0] = scripts
-    sys.argv = [os.path.join(scripts, "pytest"), *sys.argv[2:]]
-    load_harness(directory)
+    sys.argv = [os.path.join(scripts, "pytest"), *pytest_args]
+    import json
+
+    options = json.loads(raw_options)
     if options["list_only"]:
         from tach_harness import witness
 
         witness.start()
-    from tach_harness.loader import Loader
-
-    loader = Loader(options["version"], options["bytecode"], options["paranoid"])
     try:
         import pytest
     except ModuleNotFoundError as error:
@@ -68,8 +73,9 @@ def main() -> int:
     if int(pytest.__version__.split(".")[0]) < 7:
         return refuse(f"{sys.executable}: pytest {pytest.__version__} is too old; tach needs pytest 7 or newer")
     from tach_harness import session
+    from tach_harness.loader import Loader
 
-    return session.run(options, loader)
+    return session.run(options, Loader(images, problem))
 
 
 if __name__ == "__main__":

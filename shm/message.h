@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 7;
+inline constexpr std::uint16_t kMessageVersion = 8;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -32,7 +32,7 @@ enum class Kind : std::uint16_t {
     // --- supervisor -> zygote and bases -------------------------------------------------------------------------
     kForkController = 1,  // the new process's descriptors follow on the Unix socket (memfd, 2 eventfds, socket)
     kForkWorker = 2,  // item: how many workers the run has, a: number of this one, b: attempt (how many processes had
-                      // this number before); descriptors follow
+                      // this number before); [engine, by its name on the command line]; descriptors follow
     kForkBase = 3,    // item: the item whose session fixtures are set up, a: base number; descriptors follow
     kReap = 4,        // a: pid of a direct child that was seen to end; answered by kReaped
     kFinish = 5,      // item: last item in collection order (or kNoItem); finalise own fixtures, then exit

@@ -70,11 +70,9 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
     unset.reserve(assignments.size());
     for (const std::string& word : assignments) unset.push_back(word.substr(0, word.find('=')));
     const nlohmann::json options{
-        {"version", TACH_VERSION},
         {"fds", fds},
         {"seed", plan.seed},
         {"mode", std::string(word(settings.mode.value))},
-        {"engine", std::string(word(settings.engine.value))},
         {"verify_snapshots", settings.verify_snapshots},
         {"list_only", settings.list},
         {"explain", settings.explain.value_or("")},
@@ -84,8 +82,6 @@ std::string options_json(const Settings& settings, const LaunchPlan& plan, const
         {"max_growth", settings.max_growth.value},
         {"split_wide", settings.split_wide.value},
         {"rewindable", settings.rewindable.value},
-        {"bytecode", bytecode_directory(settings)},
-        {"paranoid", settings.loader_paranoid.value},
         {"loader", is_loader_wanted(settings)},
         {"own_groups", !plan.interactive},
         {"restarted", plan.restarted},
@@ -142,8 +138,9 @@ Result<Launched> launch(const Settings& settings, const LaunchPlan& plan) {
     std::vector<std::string> command{plan.home.zygote.string(), fmt::format("{}", lifeline->second.get()),
                                      plan.interactive ? "0" : "1", fmt::format("{}", fmt::join(fds, ","))};
     command.insert(command.end(), assignments.begin(), assignments.end());
-    command.push_back(fmt::format("TACH_NATIVE={}", plan.home.native.string()));
     command.insert(command.end(), {"--", plan.interpreter.executable.string(), plan.home.harness.string(),
+                                   plan.home.native.string(), bytecode_directory(settings),
+                                   settings.loader_paranoid.value ? "1" : "0",
                                    options_json(settings, plan, fds, assignments)});
     command.insert(command.end(), settings.pytest_args.begin(), settings.pytest_args.end());
 

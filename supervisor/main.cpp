@@ -169,19 +169,17 @@ int run(std::vector<std::string> words) {
         if (!json && !settings.since) memory.emplace(settings, *interpreter, *home, cwd);
         if (memory && list_again(*memory, printer, verbosity)) return 0;
     }
-    if (auto settled = settle_engine(settings); !settled) return refuse(settled.error(), kUsageExit);
-    if (verbosity > 0 && !settings.list && !settings.explain) {
-        for (const std::string& setting : describe(settings)) printer.line("tach: " + setting);
-    }
-    if (settings.since) {
-        if (auto selected = select(settings, *home, cwd, printer, verbosity); !selected) {
-            return refuse(selected.error(), kUsageExit);
-        }
-    }
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
     const bool explains = settings.explain.has_value();
-    Session session(std::move(settings), *std::move(home), *std::move(interpreter), seed, interactive, printer);
-    auto code = session.run();
+    const auto settle_rest = [&](Settings& unsettled) -> tach::base::Result<void> {
+        if (auto settled = settle_engine(unsettled); !settled) return settled;
+        if (verbosity > 0 && !unsettled.list && !explains) {
+            for (const std::string& setting : describe(unsettled)) printer.line("tach: " + setting);
+        }
+        return unsettled.since ? select(unsettled, *home, cwd, printer, verbosity) : tach::base::Result<void>();
+    };
+    Session session(std::move(settings), *home, *std::move(interpreter), seed, interactive, printer);
+    auto code = session.run(settle_rest);
     if (memory && code && *code == 0) remember(*memory, session.listing(), verbosity);
     if (explains && code) return explain(session, printer, json, *code);
     if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));

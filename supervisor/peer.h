@@ -30,7 +30,7 @@ class Peer {
 
     // Asks this process (a zygote or a base) to fork one that gets `handover`.
     [[nodiscard]] base::Result<void> fork(shm::Kind kind, std::uint32_t item, std::uint32_t a, std::uint32_t b,
-                                          const Handover& handover);
+                                          const Handover& handover, std::string_view detail = {});
 
     // Reads the handshake, if it is there: a pidfd, checked against the kernel's word of who sent it. False: not yet,
     // or, with ended() true, never.

@@ -46,7 +46,7 @@ Session::Session(Settings settings, Home home, Interpreter interpreter, std::uin
     python_executable_ = plan_.interpreter.executable.string();
 }
 
-Result<int> Session::run() {
+Result<int> Session::run(const SettleRest& settle_rest) {
     started_ns_ = base::monotonic_ns();
     auto loop = base::EventLoop::create();
     if (!loop) return fail(loop.error());
@@ -60,6 +60,10 @@ Result<int> Session::run() {
     // Should the keeper be killed, what it kept becomes ours to end.
     if (auto subreaper = base::become_subreaper(); !subreaper) return fail(subreaper.error());
     if (auto started = start_interpreter(); !started) return fail(started.error());
+    if (auto settled = settle_rest(settings_); !settled) {
+        failure_ = settled.error();
+        leave_now(kUsageExit);
+    }
     tick();
     auto ran = loop_->run();
     stop_compiler();
@@ -98,11 +102,11 @@ Session::Process* Session::find(Id id) {
 }
 
 Result<Session::Id> Session::fork_process(Id parent, Kind kind, Role role, std::uint32_t item, std::uint32_t a,
-                                          std::uint32_t b) {
+                                          std::uint32_t b, std::string_view detail) {
     Peer::Handover handover;
     auto peer = Peer::create(handover);
     if (!peer) return fail(peer.error());
-    if (auto forked = processes_.at(parent).peer.fork(kind, item, a, b, handover); !forked) return fail(forked.error());
+    if (auto forked = processes_.at(parent).peer.fork(kind, item, a, b, handover, detail); !forked) return fail(forked.error());
     const Id id = next_id_++;
     processes_.emplace(id, Process{.role = role, .peer = *std::move(peer), .parent = parent, .number = a});
     if (auto watched = watch(id); !watched) return fail(watched.error());

@@ -49,7 +49,9 @@ class Session {
             Printer& printer);
 
     // The exit code. An error is tach's own failure, with what is known of it, or a mistake (usage.h).
-    [[nodiscard]] base::Result<int> run();
+    // `settle_rest` completes the settings while the interpreter starts; its error ends the run, before any test.
+    using SettleRest = std::function<base::Result<void>(Settings& settings)>;
+    [[nodiscard]] base::Result<int> run(const SettleRest& settle_rest);
 
     [[nodiscard]] const Results& results() const { return results_; }
     [[nodiscard]] ReportInputs report_inputs() const;
@@ -135,7 +137,7 @@ class Session {
     void doom(Id id, const std::string& why);
     Process* find(Id id);
     base::Result<Id> fork_process(Id parent, shm::Kind kind, shm::Role role, std::uint32_t item, std::uint32_t a,
-                                  std::uint32_t b);
+                                  std::uint32_t b, std::string_view detail = {});
     void show_progress(bool force);
 
     // --- session_messages.cpp: what processes say

@@ -72,7 +72,8 @@ bool Session::give_opinions() {
     }
     const std::uint32_t base = items_[pass_->items.back()].base;
     attempts_.try_emplace(0, 0);
-    auto id = fork_process(source_of(base), Kind::kForkWorker, Role::kWorker, workers_, 0, ++attempts_[0]);
+    auto id = fork_process(source_of(base), Kind::kForkWorker, Role::kWorker, workers_, 0, ++attempts_[0],
+                           word(settings_.engine.value));
     if (!id) {
         fail_run(id.error().what);
         return true;

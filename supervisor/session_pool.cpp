@@ -199,7 +199,8 @@ bool Session::fork_worker(std::uint32_t base, bool shared) {
     std::uint32_t number = 0;
     while (taken.contains(number)) ++number;
     const std::uint32_t attempt = attempts_[number]++;
-    auto id = fork_process(source_of(base), Kind::kForkWorker, Role::kWorker, workers_, number, attempt);
+    auto id = fork_process(source_of(base), Kind::kForkWorker, Role::kWorker, workers_, number, attempt,
+                           word(settings_.engine.value));
     if (!id) {
         fail_run(id.error().what);
         return false;

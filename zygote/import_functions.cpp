@@ -376,12 +376,12 @@ PyObject* bytecode_open(PyObject*, PyObject* args) {
     return PyUnicode_FromString("");
 }
 
-std::optional<std::vector<std::string>> other_suffixes(PyObject* machinery) {
-    const Owned all(machinery != nullptr ? PyObject_CallMethod(machinery, "all_suffixes", nullptr) : nullptr);
-    if (!all || PyList_Check(all.get()) == 0) return std::nullopt;
+// What modules end with, other than sources: of the pairs of suffix and loader.
+std::vector<std::string> other_suffixes(PyObject* loaders) {
     std::vector<std::string> suffixes;
-    for (Py_ssize_t i = 0; i < PyList_Size(all.get()); ++i) {
-        auto suffix = bytes_of(PyList_GetItem(all.get(), i));
+    for (Py_ssize_t i = 0; PyList_Check(loaders) != 0 && i < PyList_Size(loaders); ++i) {
+        const Owned first(PySequence_GetItem(PyList_GetItem(loaders, i), 0));
+        auto suffix = first ? bytes_of(first.get()) : std::nullopt;
         if (suffix && *suffix != ".py") suffixes.push_back(*std::move(suffix));
     }
     return suffixes;
@@ -458,13 +458,12 @@ bool replace_functions(const Importlib& lib) {
 // An importlib that is not as expected is left as it is: None is returned all the same.
 PyObject* bytecode_install(PyObject*, PyObject*) {
     Hook& self = hook();
-    const Owned machinery(PyImport_ImportModule("importlib.machinery"));
-    auto suffixes = other_suffixes(machinery.get());
-    auto lib = suffixes ? take_importlib() : std::nullopt;
+    auto lib = take_importlib();
+    auto suffixes = lib ? other_suffixes(lib->loaders.get()) : std::vector<std::string>();
     PyErr_Clear();
-    if (!lib || !self.image) Py_RETURN_NONE;
+    if (!lib || suffixes.empty() || !self.image) Py_RETURN_NONE;
     self.importlib = std::move(lib);
-    self.directories.emplace(*std::move(suffixes));
+    self.directories.emplace(std::move(suffixes));
     if (!replace_functions(*self.importlib)) return nullptr;
     self.is_on = true;
     Py_RETURN_NONE;

@@ -509,7 +509,8 @@ PyModuleDef definition{PyModuleDef_HEAD_INIT, "_tach", nullptr, -1, methods, nul
 PyMODINIT_FUNC PyInit__tach() {  // NOLINT(readability-identifier-naming): CPython looks for this name
     PyObject* module = PyModule_Create(&definition);
     if (module == nullptr) return nullptr;
-    if (PyModule_AddFunctions(module, tach::zygote::import_functions()) != 0 ||
+    if (PyModule_AddStringConstant(module, "VERSION", TACH_VERSION) != 0 ||
+        PyModule_AddFunctions(module, tach::zygote::import_functions()) != 0 ||
         PyModule_AddFunctions(module, tach::zygote::snapshot_functions()) != 0 ||
         PyModule_AddFunctions(module, tach::zygote::recursion_functions()) != 0) {
         Py_DECREF(module);

@@ -3,10 +3,8 @@
 Also loaded by tach-compiler's interpreters, by its path: it imports nothing of tach.
 """
 
-from __future__ import annotations
-
-import importlib.util
 import sys
+from _frozen_importlib_external import MAGIC_NUMBER  # as importlib.util has it, which imports much else
 
 
 def _has_columns() -> bool:
@@ -22,7 +20,7 @@ def interpreter_key(version: str) -> str:
         f"tach {version}",
         sys.version,
         str(sys.implementation.cache_tag),
-        importlib.util.MAGIC_NUMBER.hex(),
+        MAGIC_NUMBER.hex(),
         f"optimize {sys.flags.optimize}",
         f"columns {_has_columns()}",
         f"digits {getattr(sys.flags, 'int_max_str_digits', 0)}",
@@ -32,6 +30,8 @@ def interpreter_key(version: str) -> str:
 
 def rewriter_key(assertion_pass_hook: bool) -> str:
     """Of code that pytest's assertion rewriter has made; imports pytest. The flag: enable_assertion_pass_hook."""
+    import importlib.util
+
     import pytest
     from _pytest.assertion import rewrite
 

@@ -224,9 +224,9 @@ class SnapshotEngine:
         self._layers: list[ExitCallbacks] = []
 
     @staticmethod
-    def create(options: Options) -> SnapshotEngine | str:
+    def create(name: str, options: Options) -> SnapshotEngine | str:
         """Open the engine of this process, or say why there is none."""
-        why = native.snapshot_open(options.engine)
+        why = native.snapshot_open(name)
         if not why and native.snapshot_push() != native.SNAPSHOT_PUSHED:  # the bottom: layers hold what differs from it
             why = native.snapshot_refusal()
         return why if why else SnapshotEngine(options.max_resets, options.max_growth)

@@ -6,9 +6,6 @@ fields are documented in shm/message.h, from which `_tach` exports the constants
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-import os
 import sys
 from os import _exit
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,15 +16,7 @@ __all__ = ["NO_ITEM", "Message", "TerminalSink", "native", "receive", "send", "t
 if TYPE_CHECKING:
     import _tach as native
 else:
-
-    def _load_native(path: str) -> Any:
-        loader = importlib.machinery.ExtensionFileLoader("_tach", path)
-        spec = importlib.util.spec_from_file_location("_tach", path, loader=loader)
-        module = importlib.util.module_from_spec(spec)
-        loader.exec_module(module)
-        return module
-
-    native = _load_native(os.environ.pop("TACH_NATIVE"))
+    from .image import native
 
 NO_ITEM: int = native.NO_ITEM
 

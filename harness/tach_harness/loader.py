@@ -1,4 +1,4 @@
-"""Modules out of a bytecode image: opened before pytest is imported, measured when collection is done.
+"""Modules out of the bytecode image: rewritten ones, and what is told of all of them when collection is done.
 
 The hook itself is in `_tach` (zygote/import_functions.h); what it answers and what it leaves to importlib is described
 in docs/loader.md. Modules that pytest rewrites stay pytest's: its import hook finds and executes them, and only the
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from . import bytecode
+from . import bytecode, image
 from .link import native, send, text
 
 HEADER = b"tach imports 1\n"
@@ -34,28 +34,13 @@ class Source(NamedTuple):
 
 
 class Loader:
-    """The image of this process, if there is one. Made before pytest is imported, and survives every fork."""
+    """The image of this process, if there is one; it survives every fork."""
 
-    def __init__(self, version: str, directory: str, paranoid: bool) -> None:
-        """Open the image in `directory` ("": there is none) and take importlib's functions over.
-
-        An image that cannot be used costs nothing but time; why is kept in `problem`, in one line.
-        """
-        level = f".opt-{sys.flags.optimize}" if sys.flags.optimize else ""
-        self._name = f"{sys.implementation.cache_tag}{level}"
+    def __init__(self, directory: str, problem: str) -> None:
+        """Take the directory in which it was looked for ("": nowhere) and why it is not used, in one line."""
         self._directory = directory
         self._with_hook: bool | None = None  # of the image's rewritten code; None: of another pytest, or there is none
-        self.problem = ""
-        # Paths are taken as bytes of that encoding.
-        if directory and not sys.flags.verbose and sys.getfilesystemencoding() == "utf-8":
-            why = native.bytecode_open(self._image(directory), bytecode.interpreter_key(version), paranoid)
-            if not why:
-                native.bytecode_install()
-            elif not why.startswith(" "):
-                self.problem = f"the bytecode image is not used: {why}"
-
-    def _image(self, directory: str) -> str:
-        return os.path.join(directory, self._name + ".bytecode")
+        self.problem = problem
 
     def serve_rewritten(self) -> None:
         """Have pytest's import hook look into the image first; before any conftest file or plugin is loaded."""
@@ -90,8 +75,8 @@ class Loader:
             # Where the next run will look: it does not know the root directory.
             directory = self._directory or str(rootdir / ".tach" / "cache")
             if damaged:
-                self.problem = f"the bytecode image is not used: {self._image(directory)}: damaged"
-                os.unlink(self._image(directory))  # its index is sound, so that nobody else would make it anew
+                self.problem = f"the bytecode image is not used: {image.path_in(directory)}: damaged"
+                os.unlink(image.path_in(directory))  # its index is sound, so that nobody else would make it anew
             sources = list(_loaded())
             known = all(self._has(source) for source in sources)
             if stale or unsigned or damaged or not known:
@@ -109,16 +94,17 @@ class Loader:
     def _remember(self, directory: str, sources: list[Source]) -> tuple[bytes, bytes]:
         """Write down what was imported; that file and the image's."""
         os.makedirs(directory, exist_ok=True)
-        imports = os.path.join(directory, self._name + ".imports")
+        imports = image.path_without_suffix(directory) + ".imports"
+        files = os.fsencode(imports), os.fsencode(image.path_in(directory))
         content = HEADER + b"".join(source.record() for source in sources)
         with suppress(FileNotFoundError), open(imports, "rb") as file:
             if file.read() == content:
-                return os.fsencode(imports), os.fsencode(self._image(directory))
+                return files
         fresh = f"{imports}.{os.getpid()}.tmp"
         with open(fresh, "wb") as file:
             file.write(content)
         os.replace(fresh, imports)
-        return os.fsencode(imports), os.fsencode(self._image(directory))
+        return files
 
 
 def _has_pass_hook(kind: type) -> bool | None:

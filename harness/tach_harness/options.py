@@ -10,11 +10,9 @@ from typing import Any
 class Options:
     """Fields as tach-supervisor's --help has them; a key that one side lacks is an error of tach itself."""
 
-    version: str
     fds: tuple[int, int, int, int]  # segment, eventfd of the supervisor, eventfd of the process, Unix socket
     seed: int
     mode: str  # "isolated", "fork" or "shared"
-    engine: str  # "fork" or the name of a snapshot engine
     verify_snapshots: bool
     max_resets: int  # snapshot.max_resets
     max_growth: int  # snapshot.max_growth, MiB
@@ -24,8 +22,6 @@ class Options:
     json: bool
     split_wide: bool
     rewindable: tuple[str, ...]
-    bytecode: str  # the directory in which an image may be; "": none
-    paranoid: bool  # loader.paranoid
     loader: bool  # whether an image is wanted
     own_groups: bool  # every process that is forked leads a process group; not where tests may read the terminal
     restarted: bool  # solo: an earlier interpreter of this run died

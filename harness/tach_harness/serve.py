@@ -130,7 +130,7 @@ class Server:
         if count > 1 or attempt:
             own_basetemp(config, name)
         Forgotten(self.session, self.plan)
-        worker = Worker(self.session, self.plugin, self.plan)
+        worker = Worker(self.session, self.plugin, self.plan, engine=message.strings[0].decode())
         native.guard_mark()
         worker.serve()
 

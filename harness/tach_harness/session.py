@@ -6,7 +6,6 @@ import functools
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ class TachPlugin:
         self._counts_told = False
         self.entropy = Entropy(options.seed)
         self.suite_sigint: Any = signal.default_int_handler
-        self.run_uid = uuid.uuid4().hex
+        self.run_uid = os.urandom(16).hex()  # as xdist has it
         self.remembered = Remembered()
 
     @pytest.hookimpl(tryfirst=True)
@@ -115,7 +114,7 @@ class TachPlugin:
             config.option.verbose = -1
 
     def pytest_report_header(self, config: pytest.Config) -> str:
-        return f"tach: {self.options.version}, seed {self.options.seed}"
+        return f"tach: {native.VERSION}, seed {self.options.seed}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> Any:

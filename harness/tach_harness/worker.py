@@ -97,16 +97,18 @@ def _verify(runner: int) -> int:
 class Worker:
     """One worker process (and, by fork, its layers and tests)."""
 
-    def __init__(self, session: pytest.Session, plugin: TachPlugin, plan: Plan, shared: bool = False) -> None:
+    def __init__(self, session: pytest.Session, plugin: TachPlugin, plan: Plan, engine: str = "fork") -> None:
+        """`engine`: "fork" or the name of a snapshot engine."""
         self.session = session
         self.plugin = plugin
         self.plan = plan
+        self._engine_name = engine
         self.engine: Engine = ForkEngine()
         self.reporter = Reporter(session.config, plugin.sink, plugin.options.json)
         self.filler = layers.Filler(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
         self.imports: Imports | None = None  # where there is a rewound process
-        self.shared = shared  # from here on nothing is rewound: a live layer, or a kept test
+        self.shared = False  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
         self.spent = False  # the engine cannot, or should not, go on with this process
         self.interrupted = False
@@ -125,7 +127,7 @@ class Worker:
 
     def serve(self) -> NoReturn:
         """Obey until told to finish."""
-        if self.plugin.options.engine != "fork" and not self.shared:
+        if self._engine_name != "fork" and not self.shared:
             self._keep_runners()
         self._obey()
 
@@ -188,7 +190,7 @@ class Worker:
             read_capture(self.session.config)  # what a module prints when it is imported
             collect_garbage(YOUNG_GENERATIONS)
             self._keep_runners()
-        engine = SnapshotEngine.create(self.plugin.options)
+        engine = SnapshotEngine.create(self._engine_name, self.plugin.options)
         if isinstance(engine, str):
             tell_user(f"it forks its tests, since it cannot be rewound: {engine}")
         else:
