@@ -51,6 +51,9 @@ def main() -> int:
         )
     native_file, images, paranoid, raw_options, *pytest_args = sys.argv[1:]
     problem = open_image(native_file, images, paranoid == "1")
+    from tach_harness import garbage
+
+    garbage.put_off()
     import sysconfig
 
     scripts = sysconfig.get_path("scripts")

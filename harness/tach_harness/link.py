@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from os import _exit
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 # `native` is the module's own interface, too: the other modules take the functions and constants of `_tach` from here.
 __all__ = ["NO_ITEM", "Message", "TerminalSink", "native", "receive", "send", "text"]

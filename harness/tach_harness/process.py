@@ -90,20 +90,6 @@ class _Writers:
 _writers = _Writers()
 
 
-ALL_GENERATIONS, YOUNG_GENERATIONS = 2, 1
-
-
-def collect_garbage(generation: int) -> None:
-    """Before copies are made: otherwise each would finalise the same garbage.
-
-    It also leaves the young generations empty, so that the collection at the end of a test looks at what the test has
-    made and not, with a page fault for each page, at what was imported. For the same reason only the zygote, which is
-    no copy, looks at all generations.
-    """
-    if gc.isenabled():
-        gc.collect(generation)
-
-
 def fork(keep_atexit: bool = False) -> int:
     """os.fork with Python's own hooks, but for `random`, which they would reseed: a copy must be a copy.
 

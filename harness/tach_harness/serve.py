@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import controller, layers, modules
+from . import controller, garbage, layers, modules
 from .engine import run_new_atexit_callbacks
 from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
 from .process import (
-    ALL_GENERATIONS,
-    YOUNG_GENERATIONS,
-    collect_garbage,
     flush_buffers,
     fork,
     own_basetemp,
@@ -50,7 +47,7 @@ class Server:
     def run(self) -> bool:
         """Serve. Returns in the controller alone, whose pytest session goes on to its end; other roles never return."""
         if self.number == 0:
-            collect_garbage(ALL_GENERATIONS)
+            garbage.collect(garbage.YOUNG_GENERATIONS)  # since collection ended
             self._fix_basetemp()
             signal.signal(signal.SIGINT, self._remember_sigint())
             send(native.KIND_BASE_READY, a=0)
@@ -140,7 +137,7 @@ class Server:
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
         worker.open_session_layer(message.item)
-        collect_garbage(YOUNG_GENERATIONS)
+        garbage.collect(garbage.YOUNG_GENERATIONS)
         reason = layers.live_reason()
         send(native.KIND_BASE_READY, item=message.item, a=self.number, b=int(bool(reason)), strings=(text(reason),))
         if reason:

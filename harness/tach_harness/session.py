@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import _pytest.config
 import pytest
 
-from . import explain, quiet, solo, stateful, witness
+from . import explain, garbage, quiet, solo, stateful, witness
 from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .loader import Loader
@@ -136,6 +136,14 @@ class TachPlugin:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.options.list_only:
             witness.collected(session)
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_collection(self) -> Any:
+        """Around collection alone: warnings of what is finalised are warnings of the collection."""
+        yield
+        garbage.resume()
+        if not self.options.list_only:
+            garbage.collect(garbage.ALL_GENERATIONS)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self.deselected += len(items)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import layers
+from . import garbage, layers
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
 from .imports import Imports
 from .link import native, receive, send, tell_user, text
 from .plan import Plan
-from .process import YOUNG_GENERATIONS, CrashFile, collect_garbage, give_recursion_room, read_capture
+from .process import CrashFile, give_recursion_room, read_capture
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter, mute_log_hooks
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Worker:
             if not self.imports.warm(self.session.items[0].nodeid):
                 ForkEngine().pop(Verdict())  # what they left behind goes with this process
             read_capture(self.session.config)  # what a module prints when it is imported
-            collect_garbage(YOUNG_GENERATIONS)
+            garbage.collect(garbage.YOUNG_GENERATIONS)
             self._keep_runners()
         engine = SnapshotEngine.create(self._engine_name, self.plugin.options)
         if isinstance(engine, str):
@@ -509,7 +509,7 @@ class Worker:
             send_exit(index, error)
             self.interrupted = True
         native.end()
-        collect_garbage(YOUNG_GENERATIONS)
+        garbage.collect(garbage.YOUNG_GENERATIONS)
         self.plugin.entropy.judge()
         self._note_if_live(index)
         return True
@@ -579,7 +579,7 @@ class Worker:
         What the test left may break this, too: then nothing is known.
         """
         try:
-            collect_garbage(YOUNG_GENERATIONS)
+            garbage.collect(garbage.YOUNG_GENERATIONS)
             changed = "" if layers.rights() == rights else "it changed its user, groups or rights"
             send(native.KIND_JUDGED, index, strings=(text(layers.live_reason() or changed),))
         except BaseException:

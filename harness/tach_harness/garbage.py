@@ -1,0 +1,40 @@
+"""When Python looks for garbage: not while modules are imported, but once when all tests are collected.
+
+Imports make objects that stay, and looking through them again and again, as CPython does after every 700 new ones, is a
+tenth of what pytest's collection takes. Nothing is imported here that the interpreter's start has not loaded already.
+"""
+
+import gc
+
+# Objects that are made and not freed until Python looks nevertheless. A few times what pytest and a large library make
+# when they are imported; so many small objects take some ten megabytes, should all of them be garbage.
+MANY_OBJECTS = 200_000
+ALL_GENERATIONS, YOUNG_GENERATIONS = 2, 1
+
+_usual: tuple[int, int, int] | None = None
+
+
+def put_off() -> None:
+    """From here on, until `resume`."""
+    global _usual
+    threshold = gc.get_threshold()
+    if threshold[0]:  # 0: never
+        _usual = threshold
+        gc.set_threshold(MANY_OBJECTS, *threshold[1:])
+
+
+def resume() -> None:
+    """Back to what was usual, unless the suite has said otherwise by now."""
+    if _usual is not None and gc.get_threshold()[0] == MANY_OBJECTS:
+        gc.set_threshold(*_usual)
+
+
+def collect(generation: int) -> None:
+    """Before copies are made: otherwise each would finalise the same garbage.
+
+    It also leaves the young generations empty, so that the collection at the end of a test looks at what the test has
+    made and not, with a page fault for each page, at what was imported. For the same reason only the zygote, which is
+    no copy, looks at all generations.
+    """
+    if gc.isenabled():
+        gc.collect(generation)
