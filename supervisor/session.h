@@ -162,6 +162,7 @@ class Session {
 
     // --- session_pool.cpp: workers, bases and the order of work
     void begin_running();
+    void fork_controller();
     void pump();
     void assign(Id id);
     void start_run(Id id, Run run, std::uint32_t flags);

@@ -194,7 +194,6 @@ void Session::go_solo(const Message& message) {
     stage_ = Stage::kRunning;
     workers_ = 1;
     solo_reason_ = message.string(0);
-    start_compiler();
     if (!solo_reason_.empty() && respawns_ == 0) {
         printer_.line(fmt::format("tach: no test is isolated, all run in one process: {}", solo_reason_));
     }
@@ -283,6 +282,7 @@ void Session::handle_item_message(Id id, Message message) {
             result.worker = solo_ ? 0 : static_cast<int>(process.number);
             if (item.started) item.messages.clear();  // a second run; otherwise the warnings of its wide fixtures
             item.started = true;
+            start_compiler();
             return;
         case Kind::kReport:
             result.add_report(message);

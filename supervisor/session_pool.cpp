@@ -58,11 +58,17 @@ void Session::begin_running() {
     for (const Item& item : items_) modules.push_back(item.module);
     opinions_.emplace(std::move(modules), settings_.second_opinion_budget_s.value);
     schedule_.emplace(make_schedule());
+    if (interrupted_) schedule_->abandon();
+    await_routes();
+    fork_controller();
+}
+
+// Once the workers have been asked for, or while the routes are awaited: the first test does not wait for it.
+void Session::fork_controller() {
+    if (controller_ != 0 || stage_ != Stage::kRunning) return;
     auto controller = fork_process(zygote_, Kind::kForkController, Role::kController, shm::kNoItem, 0, 0);
     if (!controller) return fail_run(controller.error().what);
     controller_ = *controller;
-    if (interrupted_) schedule_->abandon();
-    await_routes();
 }
 
 // --- handing out ----------------------------------------------------------------------------------------------------
@@ -76,6 +82,7 @@ void Session::pump() {
         }
         fork_workers();
     }
+    fork_controller();
     replay();
     if (!quiescent()) return;
     if (give_opinions()) return;

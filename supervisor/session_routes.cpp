@@ -153,11 +153,10 @@ void Session::settle_routes() {
     if (wants_analysis()) find_forked();
     if (!forked_.empty() && !interrupted_) schedule_.emplace(make_schedule());
     if (opinions_enabled() && modules_asked_) hold_back_order_dependents();
-    start_compiler();
     pump();
 }
 
-// For the next run, with what processors the tests leave.
+// For the next run, with what processors the tests leave; once the first test runs, which needs none of it.
 void Session::start_compiler() {
     if (!uncompiled_ || compiler_ || interrupted_) return;
     std::vector<std::string> command{plan_.home.compiler.string(),
@@ -169,6 +168,7 @@ void Session::start_compiler() {
                                      "--python=" + plan_.interpreter.executable.string()};
     if (analysis_started_ns_ != 0 && !analysis_ && sources_unknown_.empty())
         command.push_back("--analysis=" + analysis_file_.string());
+    uncompiled_.reset();
     auto started = base::RunningCommand::start(command);
     if (started) {
         compiler_.emplace(*std::move(started));

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import garbage
 from .link import Message, native, receive, send
 from .reports import PHASES, CrashReport, apply_extras
 from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
@@ -183,7 +184,7 @@ def check_stop(session: pytest.Session) -> None:
 def run(session: pytest.Session, plugin: TachPlugin) -> bool:
     """Replay until the supervisor says that nothing more comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if gc.get_freeze_count():
+    if gc.get_freeze_count() >= garbage.INTERPRETERS_OWN:
         return _replay_all(session, plugin)  # the suite does so itself
     # The reports pile up, and Python would look for garbage among all that the collection has made again and again.
     gc.freeze()

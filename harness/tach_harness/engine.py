@@ -31,7 +31,7 @@ from .options import Options
 from .process import flush_buffers, fork
 
 # What crosses a rewind as flags.
-INTERRUPTED, IMPORTS_DUE = 1, 2
+INTERRUPTED, RENEWAL_DUE = 1, 2
 
 
 class Verdict(NamedTuple):
@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
     reset_ns: int = 0  # end of the last phase up to now
     condemned: str = ""  # why its process could not be rewound
     imports: int = 0  # modules that it imported
-    imports_due: bool = False  # some had better be there from the start, see imports.py
+    renewal_due: bool = False  # a fresh process would have what it lacks, see imports.py and garbage.py
     rewind: bytes = b""  # what the rewind did, see native.snapshot_passage
 
 
@@ -323,7 +323,7 @@ class SnapshotEngine:
 
         def leave() -> None:
             flush_buffers(same_files=native.snapshot_same_descriptors())
-            flags = INTERRUPTED * verdict.interrupted | IMPORTS_DUE * verdict.imports_due
+            flags = INTERRUPTED * verdict.interrupted | RENEWAL_DUE * verdict.renewal_due
             native.snapshot_rewind(position, flags, verdict.imports)
 
         callbacks.run_new(leave)
@@ -333,5 +333,5 @@ class SnapshotEngine:
     def _verdict() -> Verdict:
         passage = native.snapshot_passage()
         reset_ns = max(0, native.monotonic_ns() - native.ended_ns())
-        interrupted, imports_due = bool(passage[1] & INTERRUPTED), bool(passage[1] & IMPORTS_DUE)
-        return Verdict(interrupted=interrupted, imports_due=imports_due, reset_ns=reset_ns, rewind=passage[2])
+        interrupted, renewal_due = bool(passage[1] & INTERRUPTED), bool(passage[1] & RENEWAL_DUE)
+        return Verdict(interrupted=interrupted, renewal_due=renewal_due, reset_ns=reset_ns, rewind=passage[2])

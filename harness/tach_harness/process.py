@@ -63,20 +63,25 @@ class _Writers:
     """
 
     def __init__(self) -> None:
+        self.unbuffered: set[tuple[int, int]] = set()  # files that nobody need look for, by device and inode
         self._files: tuple[tuple[int, int, int], ...] = ()
         self._found: list[weakref.ref[Any]] = []
 
     def flush(self, same_files: bool) -> None:
-        files = self._files if same_files else native.writable_files()
+        files = self._files if same_files else self._buffered_files()
         if files != self._files or not all(self._is_open(reference) for reference in self._found):
             # By type: a proxy may say that it is whatever it stands for.
             objects = gc.get_objects() if files else []
-            self._found = [weakref.ref(o) for o in objects if issubclass(type(o), _WRITERS)]
+            kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _WRITERS)}
+            self._found = [weakref.ref(o) for o in objects if type(o) in kinds]
             self._found = [reference for reference in self._found if self._is_open(reference)]
             self._files = files
         for reference in self._found:
             with suppress(Exception):  # not for writing
                 reference().flush()  # type: ignore[union-attr]
+
+    def _buffered_files(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(file for file in native.writable_files() if file[1:] not in self.unbuffered)
 
     @staticmethod
     def _is_open(reference: weakref.ref[Any]) -> bool:
@@ -111,6 +116,14 @@ def _capture_files(config: pytest.Config) -> list[Any]:
         return []
     captures = (capturing.in_, capturing.out, capturing.err)
     return [c.tmpfile for c in captures if c is not None and hasattr(c, "targetfd")]
+
+
+def know_capture_files(config: pytest.Config) -> None:
+    """pytest's own wrapper around them writes through."""
+    for file in _capture_files(config):
+        with suppress(AttributeError, ValueError, OSError):
+            status = os.fstat(file.fileno())
+            _writers.unbuffered.add((status.st_dev, status.st_ino))
 
 
 def own_capture_files(config: pytest.Config) -> None:

@@ -20,6 +20,7 @@ from .plan import Plan, fixture_closure
 from .process import (
     flush_buffers,
     fork,
+    know_capture_files,
     own_basetemp,
     own_capture_files,
     show_as_xdist_worker,
@@ -49,6 +50,9 @@ class Server:
         if self.number == 0:
             garbage.collect(garbage.YOUNG_GENERATIONS)  # since collection ended
             self._fix_basetemp()
+            self.plugin.unraised.find(self.session.config)
+            self.plugin.unraised.take(0)
+            know_capture_files(self.session.config)
             signal.signal(signal.SIGINT, self._remember_sigint())
             send(native.KIND_BASE_READY, a=0)
         while True:
@@ -137,7 +141,6 @@ class Server:
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
         worker.open_session_layer(message.item)
-        garbage.collect(garbage.YOUNG_GENERATIONS)
         reason = layers.live_reason()
         send(native.KIND_BASE_READY, item=message.item, a=self.number, b=int(bool(reason)), strings=(text(reason),))
         if reason:

@@ -21,6 +21,7 @@ from .plan import Plan
 from .reports import crash_status, remember_modules
 from .selection import Selection
 from .serve import Server
+from .unraised import Unraised
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -87,6 +88,7 @@ class TachPlugin:
         self.suite_sigint: Any = signal.default_int_handler
         self.run_uid = os.urandom(16).hex()  # as xdist has it
         self.remembered = Remembered()
+        self.unraised = Unraised()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
@@ -143,7 +145,7 @@ class TachPlugin:
         yield
         garbage.resume()
         if not self.options.list_only:
-            garbage.collect(garbage.ALL_GENERATIONS)
+            garbage.collect(garbage.YOUNG_GENERATIONS)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self.deselected += len(items)
@@ -237,6 +239,7 @@ def run(raw_options: dict[str, Any], loader: Loader) -> int:
     plugins: list[object] = [plugin]
     if options.since:
         plugins.append(Selection(plugin.remembered))
+    garbage.set_aside()
     try:
         return _pytest_main(plugins)
     finally:  # also if the suite's own configuration raises SystemExit: that is an end, too

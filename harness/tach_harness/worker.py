@@ -108,6 +108,7 @@ class Worker:
         self.filler = layers.Filler(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
         self.imports: Imports | None = None  # where there is a rewound process
+        self.sweep: garbage.Sweep | None = None  # likewise
         self.shared = False  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
         self.spent = False  # the engine cannot, or should not, go on with this process
@@ -129,6 +130,7 @@ class Worker:
         """Obey until told to finish."""
         if self._engine_name != "fork" and not self.shared:
             self._keep_runners()
+        garbage.collect(garbage.ALL_GENERATIONS)  # what of it a copy needs is then as good as old
         self._obey()
 
     def _keep_runners(self) -> NoReturn:
@@ -139,12 +141,15 @@ class Worker:
         imports = self.imports = self.imports or Imports(
             self.plugin.options.unset, self.plugin.remembered.imports, self.plugin.remembered.left_out
         )
+        sweep = self.sweep = self.sweep or garbage.Sweep()
         verify = self.plugin.options.verify_snapshots
         if verify:
             native.oracle_open()
             native.guard_mark()
         keeper = ForkEngine(_verify if verify else None)
         while True:
+            if sweep.is_due():
+                sweep.do()
             verdict = keeper.push()
             if verdict is None:
                 try:
@@ -342,7 +347,7 @@ class Worker:
 
     def _judge_process(self, verdict: Verdict, more: bool) -> None:
         """`more`: tests follow that may want what is due to be imported; a fresh process would have it."""
-        worn_out = self.engine.is_worn_out() or (verdict.imports_due and more)
+        worn_out = self.engine.is_worn_out() or (verdict.renewal_due and more)
         self.spent = self.spent or bool(verdict.condemned) or worn_out
 
     def _detached_test(self, index: int) -> Verdict:
@@ -370,6 +375,8 @@ class Worker:
             send_exit(index, error)
             self.interrupted = True
         native.end()
+        garbage.collect(garbage.YOUNG_GENERATIONS)
+        self.plugin.unraised.take(index)
 
     def _note_if_live(self, index: int) -> None:
         reason = layers.live_reason()
@@ -394,8 +401,8 @@ class Worker:
                 die_of_exception()
             self.spent = bool(self.engine.pop(Verdict(interrupted=self.interrupted))) or self.spent
             return len(chunk)
-        due = self.imports is not None and self.imports.is_due()
-        self._judge_process(verdict._replace(imports_due=due), more=True)
+        due = self.imports is not None and self.sweep is not None and (self.imports.is_due() or self.sweep.is_due())
+        self._judge_process(verdict._replace(renewal_due=due), more=True)
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
@@ -510,6 +517,7 @@ class Worker:
             self.interrupted = True
         native.end()
         garbage.collect(garbage.YOUNG_GENERATIONS)
+        self.plugin.unraised.take(index)
         self.plugin.entropy.judge()
         self._note_if_live(index)
         return True
@@ -554,6 +562,7 @@ class Worker:
         self.reporter.begin(index, item)
         before = self._wide_state() if rewinding else None
         rights = layers.rights() if index in self._forked else ""
+        self.plugin.unraised.give(index)
         signal.signal(signal.SIGINT, self._sigint)
         interrupted = self._protocol(index, item, nextitem)
         self._sigint = signal.getsignal(signal.SIGINT)
@@ -570,7 +579,8 @@ class Worker:
             return Verdict(kept=bool(late), interrupted=interrupted)
         native.mark_end()
         imports, due = self.imports.note(index) if self.imports is not None else (0, False)
-        return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, imports_due=due)
+        due = (self.sweep is not None and self.sweep.note()) or due
+        return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, renewal_due=due)
 
     @staticmethod
     def _judge_forked(index: int, rights: str) -> None:
