@@ -40,6 +40,15 @@ def open_image(native_file: str, images: str, paranoid: bool) -> str:
     return image.open_image(images, paranoid)
 
 
+def scripts_directory() -> str:
+    """Where the command `pytest` is, or would be."""
+    import sysconfig
+
+    # To expand all of a scheme, sysconfig loads all variables of the interpreter's build.
+    scripts = sysconfig.get_path("scripts", expand=False).replace("{base}", os.path.normpath(sys.prefix))
+    return sysconfig.get_path("scripts") if "{" in scripts else os.path.normpath(scripts)
+
+
 def main() -> int:
     """Run the session and return the exit code of this process."""
     if sys.version_info < OLDEST_PYTHON:
@@ -54,9 +63,7 @@ def main() -> int:
     from tach_harness import garbage
 
     garbage.put_off()
-    import sysconfig
-
-    scripts = sysconfig.get_path("scripts")
+    scripts = scripts_directory()
     if not is_path_safe():
         sys.path[0] = scripts
     sys.argv = [os.path.join(scripts, "pytest"), *pytest_args]

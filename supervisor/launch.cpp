@@ -138,10 +138,10 @@ Result<Launched> launch(const Settings& settings, const LaunchPlan& plan) {
     std::vector<std::string> command{plan.home.zygote.string(), fmt::format("{}", lifeline->second.get()),
                                      plan.interactive ? "0" : "1", fmt::format("{}", fmt::join(fds, ","))};
     command.insert(command.end(), assignments.begin(), assignments.end());
-    command.insert(command.end(), {"--", plan.interpreter.executable.string(), plan.home.harness.string(),
-                                   plan.home.native.string(), bytecode_directory(settings),
-                                   settings.loader_paranoid.value ? "1" : "0",
-                                   options_json(settings, plan, fds, assignments)});
+    command.insert(command.end(),
+                   {"--", plan.interpreter.executable.string(), plan.home.harness.string(), plan.home.native.string(),
+                    bytecode_directory(settings), settings.loader_paranoid.value ? "1" : "0",
+                    options_json(settings, plan, fds, assignments)});
     command.insert(command.end(), settings.pytest_args.begin(), settings.pytest_args.end());
 
     std::vector<int> inherited(fds.begin(), fds.end());

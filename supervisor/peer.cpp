@@ -30,8 +30,8 @@ Result<Peer> Peer::create(Handover& handover) {
     return Peer(*std::move(channel), std::move(ours));
 }
 
-Result<void> Peer::fork(shm::Kind kind, std::uint32_t item, std::uint32_t a, std::uint32_t b,
-                        const Handover& handover, std::string_view detail) {
+Result<void> Peer::fork(shm::Kind kind, std::uint32_t item, std::uint32_t a, std::uint32_t b, const Handover& handover,
+                        std::string_view detail) {
     if (auto posted = post(kind, item, a, b, {&detail, 1}); !posted) return posted;
     const std::byte packet{1};
     const std::array fds{handover.segment.get(), handover.wake_supervisor.get(), handover.wake_process.get(),

@@ -106,7 +106,8 @@ Result<Session::Id> Session::fork_process(Id parent, Kind kind, Role role, std::
     Peer::Handover handover;
     auto peer = Peer::create(handover);
     if (!peer) return fail(peer.error());
-    if (auto forked = processes_.at(parent).peer.fork(kind, item, a, b, handover, detail); !forked) return fail(forked.error());
+    if (auto forked = processes_.at(parent).peer.fork(kind, item, a, b, handover, detail); !forked)
+        return fail(forked.error());
     const Id id = next_id_++;
     processes_.emplace(id, Process{.role = role, .peer = *std::move(peer), .parent = parent, .number = a});
     if (auto watched = watch(id); !watched) return fail(watched.error());

@@ -294,8 +294,10 @@ class Session {
     struct Loaded {
         std::uint32_t hits = 0;
         std::uint32_t stale = 0;
+        bool is_told = false;
     };
     Loaded loaded_;                                 // modules from the bytecode image
+    bool is_testing_ = false;                       // a test has been started
     std::optional<Uncompiled> uncompiled_;          // what this run had to do without
     std::optional<base::RunningCommand> compiler_;  // beside the tests
     std::string sources_unknown_;                   // why; empty: they are known, or not yet

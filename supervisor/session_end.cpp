@@ -53,6 +53,9 @@ void Session::close_step() {
             if (process.role == Role::kBase && (last == 0 || process.number > processes_.at(last).number)) last = id;
         }
         if (last != 0) return finish_process(last);
+        // The zygote tells of what was imported once it has forked the controller: suites that are over by then, too,
+        // get an image.
+        if (settings_.loader.value && !loaded_.is_told) return;
         stage_ = Stage::kClosingController;
         hold_charged_ = false;
         order_->close();

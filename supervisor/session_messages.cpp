@@ -91,11 +91,13 @@ void Session::handle_zygote(Id, const Message& message) {
             explained_ = Explained::parse(message);
             return;
         case Kind::kLoaded:
-            loaded_ = {.hits = message.head.a, .stale = message.head.b};
+            loaded_ = {.hits = message.head.a, .stale = message.head.b, .is_told = true};
             if (!message.string(0).empty()) printer_.line(fmt::format("tach: {}", message.string(0)));
             if (!message.string(1).empty()) {
                 uncompiled_ = Uncompiled{std::string(message.string(1)), std::string(message.string(2))};
+                if (is_testing_) start_compiler();
             }
+            if (stage_ == Stage::kClosingBases) close_step();
             return;
         case Kind::kWitness:
             listing_.witness = Witness::parse(message);
@@ -282,6 +284,7 @@ void Session::handle_item_message(Id id, Message message) {
             result.worker = solo_ ? 0 : static_cast<int>(process.number);
             if (item.started) item.messages.clear();  // a second run; otherwise the warnings of its wide fixtures
             item.started = true;
+            is_testing_ = true;
             start_compiler();
             return;
         case Kind::kReport:

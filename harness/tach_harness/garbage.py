@@ -2,18 +2,12 @@
 
 Imports make objects that stay, and looking through them again and again, as CPython does after every 700 new ones, is a
 tenth of what pytest's collection takes. Even once is too much for what the interpreter, pytest and tach itself have
-made: that is left to the first process that has a reason to look there, see `Sweep`.
+made: that is left to the first process that has a reason to look there, see sweep.py.
 """
 
 from __future__ import annotations
 
 import gc
-import os
-
-# By name, as in the other modules of a test's process: what a test does to the module `os` must not reach us.
-from os import fstat, pwrite
-
-from .link import native
 
 # Objects that are made and not freed until Python looks nevertheless. A few times what pytest and a large library make
 # when they are imported; so many small objects take some ten megabytes, should all of them be garbage.
@@ -59,35 +53,3 @@ def collect(generation: int) -> None:
     """
     if gc.isenabled():
         gc.collect(generation)
-
-
-class Sweep:
-    """Whether Python looked at all generations in a copy of this process, as it does when many objects are made.
-
-    Then this process had better do so, once, before it is copied again: while it has not, CPython takes all that is old
-    for new and looks there again in every such test, each of which pays for it with every page of memory. What is known
-    is kept in a file in memory, which survives rewinds.
-    """
-
-    def __init__(self) -> None:
-        self._file = native.raise_descriptor(os.memfd_create("tach-sweep", os.MFD_CLOEXEC))
-        self._before = _sweeps()
-        self._done = False
-
-    def note(self) -> bool:
-        """At the end of a test, in its process: whether a process that has looked would serve better from here on."""
-        due = not self._done and _sweeps() > self._before
-        if due:
-            pwrite(self._file, b"1", 0)
-        return due
-
-    def is_due(self) -> bool:
-        return not self._done and fstat(self._file).st_size > 0
-
-    def do(self) -> None:
-        collect(ALL_GENERATIONS)
-        self._done = True
-
-
-def _sweeps() -> int:
-    return int(gc.get_stats()[ALL_GENERATIONS]["collections"])

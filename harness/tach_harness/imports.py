@@ -14,14 +14,12 @@ What is known must survive rewinds, and the process that is rewound: it is kept 
 from __future__ import annotations
 
 import atexit
-import fcntl
 import importlib
 import importlib.util
 import os
 import signal
 import site
 import sys
-import sysconfig
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -29,11 +27,12 @@ from contextlib import suppress
 # By name, as in the other modules of a test's process: what a test does to these modules must not reach us.
 from json import dumps, loads
 from os import fstat, ftruncate, getcwd, pread, pwrite
-from pathlib import Path
 from typing import Any
 
 from .layers import live_reason
 from .link import native, send, text
+from .process import open_hidden
+from .reports import modules_at_fork
 
 # A module that one test alone imports would be imported once more for nobody.
 WANTED_BY = 2
@@ -43,8 +42,6 @@ HOPELESS, TRYING = -1, -2
 DEADLINE_S = 20
 # Every batch of modules costs a process that lasts as long as the worker.
 MOST_BATCHES = 8
-# Above what the guard of a rewound process looks at, see zygote/descriptors.h.
-LOWEST_DESCRIPTOR = 600
 # Set by pytest while a test runs.
 CURRENT_TEST = "PYTEST_CURRENT_TEST"
 
@@ -67,12 +64,12 @@ class Imports:
         self._why: dict[str, str] = {}  # modules whose import left something behind
         self._single_threaded = [name for name in single_threaded if name.endswith("_NUM_THREADS")]
         self._trusted = tuple(f"{directory}{os.sep}" for directory in _installed_directories())
-        self._known: frozenset[str] = frozenset()
+        self._known: set[str] = set()
         self._surroundings: tuple[Any, ...] = ()
         self._alike: set[str] = set()  # imported by the test that runs, with the surroundings of the layer
         self._batches = 0
         self.warmed = False  # this process has modules that its tests would have imported themselves
-        self._file = _open_file()
+        self._file = open_hidden("tach-imports")
         if self._file < 0 or not self._listen():
             self._batches = MOST_BATCHES
         same = {name: origin for name, (origin, stamp) in left_out.items() if _stamp(origin) == stamp}
@@ -97,7 +94,8 @@ class Imports:
     def mark(self) -> None:
         """In the layer that the next tests start from."""
         if self._batches < MOST_BATCHES:
-            self._known = frozenset(sys.modules)
+            at_fork = modules_at_fork()
+            self._known = at_fork if len(at_fork) == len(sys.modules) else set(sys.modules)
             self._surroundings = _surroundings()
             self._alike.clear()
 
@@ -252,18 +250,5 @@ def _surroundings() -> tuple[Any, ...]:
 
 
 def _installed_directories() -> set[str]:
-    paths = sysconfig.get_paths()
-    names = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    names.update(site.getsitepackages())
-    return {str(Path(name).resolve()) for name in names} | names
-
-
-def _open_file() -> int:
-    """-1 where descriptors cannot be that high: then there is no warming."""
-    fresh = os.memfd_create("tach-imports", os.MFD_CLOEXEC)
-    try:
-        return fcntl.fcntl(fresh, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
-    except OSError:
-        return -1
-    finally:
-        os.close(fresh)
+    names = {os.path.dirname(os.__file__), *site.getsitepackages()}  # sysconfig would take longer to say so
+    return {os.path.realpath(name) for name in names} | names

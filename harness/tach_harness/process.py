@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import fcntl
 import gc
 import io
 import logging
@@ -23,6 +24,9 @@ from .link import native
 
 # The depth of `pytest_runtestloop`, from which pytest's own loop runs tests, where the script `pytest` is the program.
 PYTESTS_LOOP_DEPTH = 13
+
+# Above what the guard of a rewound process looks at, see zygote/descriptors.h.
+LOWEST_DESCRIPTOR = 600
 
 _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
@@ -153,6 +157,17 @@ def read_capture(config: pytest.Config) -> tuple[str, str]:
     except Exception:
         return "", ""
     return str(out), str(err)
+
+
+def open_hidden(name: str) -> int:
+    """A file in memory that survives rewinds and that the guard does not see; -1 where descriptors cannot be that high."""
+    fresh = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        return fcntl.fcntl(fresh, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
+    except OSError:
+        return -1
+    finally:
+        os.close(fresh)
 
 
 class CrashFile:

@@ -68,6 +68,11 @@ def remember_modules() -> None:
     _controllers_modules.update(sys.modules)
 
 
+def modules_at_fork() -> set[str]:
+    """Their names; not to be changed."""
+    return _controllers_modules
+
+
 class _ControllersUnpickler(pickle.Unpickler):
     """Loads what the controller could load: nothing from a module that only this process has imported."""
 

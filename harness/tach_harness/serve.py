@@ -60,6 +60,7 @@ class Server:
             if message.kind == native.KIND_FORK_CONTROLLER:
                 if self._fork(native.ROLE_CONTROLLER):
                     return controller.run(self.session, self.plugin)
+                self.plugin.tell_of_images(self.session)  # the first workers have been forked before
             elif message.kind == native.KIND_FORK_WORKER:
                 if self._fork(native.ROLE_WORKER):
                     self._be(self._be_worker, message)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import _pytest.config
 import pytest
 
-from . import explain, garbage, quiet, solo, stateful, witness
+from . import garbage, quiet, solo, stateful
 from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .loader import Loader
 from .options import Options
 from .plan import Plan
 from .reports import crash_status, remember_modules
-from .selection import Selection
 from .serve import Server
 from .unraised import Unraised
 
@@ -132,11 +131,15 @@ class TachPlugin:
 
     def pytest_warning_recorded(self, warning_message: Any) -> None:
         if self.options.list_only:
+            from . import witness
+
             witness.warned(warning_message)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.options.list_only:
+            from . import witness
+
             witness.collected(session)
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
@@ -166,17 +169,23 @@ class TachPlugin:
             os.environ.pop(name, None)
         remember_modules()
         plan = Plan(session, self.options, self.remembered.late_fixtures)
-        if self.options.loader and not self.options.explain:
-            self.loader.tell(session.config.rootpath)
         plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)
         if self.options.explain:
+            from . import explain
+
             explain.tell(plan, self.options.explain, why)
             send(native.KIND_RETIRED, item=NO_ITEM)
             os._exit(0)  # no session has been: plugins have nothing to report, nor to write over
         if why is not None:
+            self.tell_of_images(session)
             return solo.run(session, self, why)
         return Server(session, self, plan).run()
+
+    def tell_of_images(self, session: pytest.Session) -> None:
+        """In the zygote, when nobody waits for it."""
+        if self.options.loader:
+            self.loader.tell(session.config.rootpath)
 
     def why_solo(self, session: pytest.Session) -> str | None:
         """The reason for which nothing may be forked, in one line; None if there is none."""
@@ -235,9 +244,13 @@ def run(raw_options: dict[str, Any], loader: Loader) -> int:
     loader.serve_rewritten()
     plugin = TachPlugin(options, loader)
     if options.list_only:
+        from . import witness
+
         witness.pytest_begins()
     plugins: list[object] = [plugin]
     if options.since:
+        from .selection import Selection
+
         plugins.append(Selection(plugin.remembered))
     garbage.set_aside()
     try:

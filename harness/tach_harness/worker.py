@@ -22,6 +22,7 @@ from .link import native, receive, send, tell_user, text
 from .plan import Plan
 from .process import CrashFile, give_recursion_room, read_capture
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter, mute_log_hooks
+from .sweep import Sweep
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -108,7 +109,7 @@ class Worker:
         self.filler = layers.Filler(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
         self.imports: Imports | None = None  # where there is a rewound process
-        self.sweep: garbage.Sweep | None = None  # likewise
+        self.sweep: Sweep | None = None  # likewise
         self.shared = False  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
         self.spent = False  # the engine cannot, or should not, go on with this process
@@ -141,7 +142,7 @@ class Worker:
         imports = self.imports = self.imports or Imports(
             self.plugin.options.unset, self.plugin.remembered.imports, self.plugin.remembered.left_out
         )
-        sweep = self.sweep = self.sweep or garbage.Sweep()
+        sweep = self.sweep = self.sweep or Sweep()
         verify = self.plugin.options.verify_snapshots
         if verify:
             native.oracle_open()
@@ -370,13 +371,13 @@ class Worker:
         plan = self.plan.items[index]
         self.reporter.begin(index, plan.item)
         try:
-            self.filler.fill_session(plan.item, plan.session)
+            with self.plugin.unraised.held_for(index):
+                self.filler.fill_session(plan.item, plan.session)
+                garbage.collect(garbage.YOUNG_GENERATIONS)
         except KeyboardInterrupt as error:
             send_exit(index, error)
             self.interrupted = True
         native.end()
-        garbage.collect(garbage.YOUNG_GENERATIONS)
-        self.plugin.unraised.take(index)
 
     def _note_if_live(self, index: int) -> None:
         reason = layers.live_reason()
@@ -511,13 +512,13 @@ class Worker:
             return False
         self.reporter.begin(index, plan.item)
         try:
-            self.filler.fill(plan.item)
+            with self.plugin.unraised.held_for(index):
+                self.filler.fill(plan.item)
+                garbage.collect(garbage.YOUNG_GENERATIONS)
         except KeyboardInterrupt as error:
             send_exit(index, error)
             self.interrupted = True
         native.end()
-        garbage.collect(garbage.YOUNG_GENERATIONS)
-        self.plugin.unraised.take(index)
         self.plugin.entropy.judge()
         self._note_if_live(index)
         return True

@@ -1,0 +1,163 @@
+"""Python's garbage collector: what a suite sees of it, and who hears what it finalises."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from _pytest import unraisableexception
+from runner import Project
+
+# What collection leaves, one with a destructor that raises, and a file that nobody closed.
+LEAVES_GARBAGE = """
+    class Loop:
+        def __init__(self): self.me = self
+        def __del__(self): raise ValueError("late")
+    Loop()
+    class Keeper: pass
+    keeper = Keeper()
+    keeper.me, keeper.file = keeper, open(__file__)
+    del keeper
+"""
+FOUR_TESTS = """
+    import gc
+    import pytest
+
+    @pytest.mark.parametrize("number", range(4))
+    def test_it(number): gc.collect()
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("-W", "error"), ("-W", "error::ResourceWarning")])
+@pytest.mark.parametrize("mode", ["isolated", "fork", "shared"])
+def test_what_collection_could_not_raise_is_charged_to_one_test(
+    project: Project, words: tuple[str, ...], mode: str
+) -> None:
+    project.write("conftest.py", LEAVES_GARBAGE)
+    project.write("test_it.py", FOUR_TESTS)
+    theirs = project.pytest(*words)
+    ours = project.tach("--mode", mode, *words)
+    # Before pytest 8.4, what it hears depends on how much the interpreter has made until then.
+    if hasattr(unraisableexception, "collect_unraisable"):
+        assert ours.counts == theirs.counts
+        assert ours.code == theirs.code
+        assert ("ERROR test_it.py::test_it[0]" in str(ours)) == ("ERROR test_it.py::test_it[0]" in str(theirs))
+    assert ours.counts.get("passed", 0) >= 3
+
+
+@pytest.mark.parametrize("scope", ["class", "module", "session"])
+@pytest.mark.parametrize("words", [(), ("-W", "error")])
+def test_what_a_wide_fixture_could_not_raise_is_charged_to_the_test_that_it_was_set_up_for(
+    project: Project, words: tuple[str, ...], scope: str
+) -> None:
+    project.write(
+        "test_it.py",
+        f"""
+        import gc
+        import pytest
+
+        class Loop:
+            def __init__(self): self.me = self
+            def __del__(self): raise ValueError("late")
+
+        @pytest.fixture(scope="{scope}")
+        def wide():
+            Loop()
+            gc.collect()
+
+        def test_before(): pass
+
+        @pytest.mark.parametrize("number", range(3))
+        class TestIt:
+            def test_it(self, wide, number): gc.collect()
+        """,
+    )
+    theirs, ours = project.pytest(*words), project.tach(*words)
+    assert (ours.code, ours.counts) == (theirs.code, theirs.counts)
+
+
+def test_the_settings_are_those_of_the_interpreter(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        f"""
+        import gc
+
+        def test_it():
+            assert gc.isenabled()
+            assert gc.get_threshold() == {gc.get_threshold()}
+            assert gc.get_freeze_count() <= {gc.get_freeze_count()}
+            assert not gc.callbacks
+        """,
+    )
+    for mode in ("isolated", "fork", "shared"):
+        project.tach("--mode", mode).expect(0, passed=1)
+
+
+@pytest.mark.parametrize("setting", ["gc.set_threshold(4321)", "gc.disable()", "gc.set_threshold(0)", "gc.freeze()"])
+def test_the_settings_of_a_suite_stay(project: Project, setting: str) -> None:
+    project.write("conftest.py", f"import gc\n{setting}\n")
+    project.write(
+        "test_it.py",
+        """
+        import gc
+
+        def test_it():
+            with open("log", "a") as file:
+                print(gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() > 1000, file=file)
+        """,
+    )
+    project.pytest().expect(0, passed=1)
+    for mode in ("isolated", "fork", "shared"):
+        project.tach("--mode", mode).expect(0, passed=1)
+    assert len(project.log()) == 4
+    assert len(set(project.log())) == 1
+
+
+def test_what_is_made_while_modules_are_imported_is_found_where_it_always_was(project: Project) -> None:
+    project.write("conftest.py", "class Thing: pass\nthing = Thing()\n")
+    project.write(
+        "test_it.py",
+        """
+        import gc
+        import conftest
+        import logging
+
+        def test_it():
+            assert conftest.thing in gc.get_referrers(conftest.Thing)
+            assert any(item is logging.root for item in gc.get_objects())
+        """,
+    )
+    project.tach().expect(0, passed=1)
+
+
+def test_tests_that_look_at_all_objects_cost_a_worker_one_process(project: Project) -> None:
+    project.write("test_it.py", FOUR_TESTS.replace("range(4)", "range(40)"))
+    report = project.json("-n", "1").expect(0, passed=40)
+    assert report.data["metrics"]["fresh_processes"] == 1
+    assert set(report.modes.values()) <= {"snapshot", "fork"}
+
+
+def test_tests_under_a_wide_fixture_that_look_at_all_objects_cost_a_worker_one_process(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import gc
+        import pytest
+
+        @pytest.fixture(scope="class")
+        def wide(): return []
+
+        @pytest.mark.parametrize("number", range(5))
+        class TestOne:
+            def test_it(self, wide, number): gc.collect()
+
+        @pytest.mark.parametrize("number", range(5))
+        class TestTwo:
+            def test_it(self, wide, number): gc.collect()
+
+        class TestThree:
+            def test_it(self, wide): pass
+        """,
+    )
+    report = project.json("-n", "1").expect(0, passed=11)
+    assert report.data["metrics"]["fresh_processes"] == 1
