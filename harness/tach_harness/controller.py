@@ -6,7 +6,6 @@ pytest's own run-test loop does after each item (-x, stepwise, pytest.exit) happ
 
 from __future__ import annotations
 
-import gc
 import pickle
 import signal
 import warnings
@@ -184,17 +183,7 @@ def check_stop(session: pytest.Session) -> None:
 def run(session: pytest.Session, plugin: TachPlugin) -> bool:
     """Replay until the supervisor says that nothing more comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if gc.get_freeze_count() >= garbage.INTERPRETERS_OWN:
-        return _replay_all(session, plugin)  # the suite does so itself
-    # The reports pile up, and Python would look for garbage among all that the collection has made again and again.
-    gc.freeze()
-    try:
-        return _replay_all(session, plugin)
-    finally:
-        gc.unfreeze()
-
-
-def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:
+    garbage.hide()
     replayer = Replayer(session, plugin)
     stopped: BaseException | None = None
     while True:

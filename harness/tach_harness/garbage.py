@@ -18,6 +18,7 @@ ALL_GENERATIONS, YOUNG_GENERATIONS = 2, 1
 INTERPRETERS_OWN = 1000
 
 _usual: tuple[int, int, int] | None = None
+_hidden = False
 
 
 def put_off() -> None:
@@ -40,9 +41,28 @@ def set_aside() -> None:
 
     Nothing stays frozen, which could be seen: `gc.get_objects` does not tell of what is.
     """
+    hide()
+    show()
+
+
+def hide() -> None:
+    """Have Python look at nothing that there is so far, until `show`; not if a suite does so itself.
+
+    In the controller: its copies of what collection has made cost a page for each few objects that are looked at, and
+    it would be looked at again and again, while reports pile up and at the end, by pytest itself.
+    """
+    global _hidden
     if gc.get_freeze_count() < INTERPRETERS_OWN:
         gc.freeze()
+        _hidden = True
+
+
+def show() -> None:
+    """Let Python look again."""
+    global _hidden
+    if _hidden:
         gc.unfreeze()
+        _hidden = False
 
 
 def collect(generation: int) -> None:

@@ -256,5 +256,6 @@ def run(raw_options: dict[str, Any], loader: Loader) -> int:
     try:
         return _pytest_main(plugins)
     finally:  # also if the suite's own configuration raises SystemExit: that is an end, too
+        garbage.show()  # the interpreter's end finalises what is left
         plugin.sink.flush()
         send(native.KIND_RETIRED, item=NO_ITEM)
