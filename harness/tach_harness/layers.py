@@ -23,6 +23,7 @@ from _pytest.warnings import catch_warnings_for_item
 from .link import native
 from .plan import fixture_closure, is_wide
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter
+from .unraised import Unraised
 
 # Raised by bringing the layer up to date for an item, and by nothing that the item's own set-up will do again.
 FILL_FAILURE = pytest.StashKey[BaseException]()
@@ -95,10 +96,11 @@ def reaches_setup(item: pytest.Item) -> bool:
 class Filler:
     """Brings layers up to date in this process."""
 
-    def __init__(self, session: pytest.Session, reporter: Reporter, sigint: Any) -> None:
+    def __init__(self, session: pytest.Session, reporter: Reporter, unraised: Unraised, sigint: Any) -> None:
         self._sigint = sigint
         self._state: Any = session._setupstate  # Any: methods of this one object are replaced
         self._reporter = reporter
+        self._unraised = unraised
 
     def fill(self, item: pytest.Item) -> None:
         """Set up all wide fixtures that the item needs, in pytest's order; failures stay cached for those who ask."""
@@ -147,7 +149,8 @@ class Filler:
         def watched(target: pytest.Item) -> None:
             __tracebackhide__ = True
             try:
-                setup(target)
+                with self._unraised.listening():
+                    setup(target)
             except BaseException as error:
                 failures.append(error)
                 raise

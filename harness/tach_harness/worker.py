@@ -106,7 +106,7 @@ class Worker:
         self._engine_name = engine
         self.engine: Engine = ForkEngine()
         self.reporter = Reporter(session.config, plugin.sink, plugin.options.json)
-        self.filler = layers.Filler(session, self.reporter, plugin.suite_sigint)
+        self.filler = layers.Filler(session, self.reporter, plugin.unraised, plugin.suite_sigint)
         self.crash_file = CrashFile()
         self.imports: Imports | None = None  # where there is a rewound process
         self.sweep: Sweep | None = None  # likewise
@@ -371,13 +371,13 @@ class Worker:
         plan = self.plan.items[index]
         self.reporter.begin(index, plan.item)
         try:
-            with self.plugin.unraised.held_for(index):
-                self.filler.fill_session(plan.item, plan.session)
-                garbage.collect(garbage.YOUNG_GENERATIONS)
+            self.filler.fill_session(plan.item, plan.session)
         except KeyboardInterrupt as error:
             send_exit(index, error)
             self.interrupted = True
         native.end()
+        garbage.collect(garbage.YOUNG_GENERATIONS)
+        self.plugin.unraised.take(index)
 
     def _note_if_live(self, index: int) -> None:
         reason = layers.live_reason()
@@ -512,13 +512,13 @@ class Worker:
             return False
         self.reporter.begin(index, plan.item)
         try:
-            with self.plugin.unraised.held_for(index):
-                self.filler.fill(plan.item)
-                garbage.collect(garbage.YOUNG_GENERATIONS)
+            self.filler.fill(plan.item)
         except KeyboardInterrupt as error:
             send_exit(index, error)
             self.interrupted = True
         native.end()
+        garbage.collect(garbage.YOUNG_GENERATIONS)
+        self.plugin.unraised.take(index)
         self.plugin.entropy.judge()
         self._note_if_live(index)
         return True

@@ -76,6 +76,47 @@ def test_what_a_wide_fixture_could_not_raise_is_charged_to_the_test_that_it_was_
     assert (ours.code, ours.counts) == (theirs.code, theirs.counts)
 
 
+def test_a_hook_that_a_wide_fixture_installs_hears_what_it_would(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import gc
+        import sys
+        import threading
+        import pytest
+
+        class Loop:
+            def __init__(self): self.me = self
+            def __del__(self): raise ValueError("late")
+
+        heard = []
+
+        @pytest.fixture(scope="module")
+        def own():
+            before = sys.unraisablehook
+            sys.unraisablehook = heard.append
+            Loop()
+            gc.collect()
+            assert len(heard) == 1
+            yield
+            sys.unraisablehook = before
+
+        @pytest.fixture(scope="module")
+        def dying_thread():
+            thread = threading.Thread(target=lambda: 1 / 0)
+            thread.start()
+            thread.join()
+
+        def test_unraisable(own): assert len(heard) == 1
+        def test_thread(dying_thread): pass
+        def test_after(dying_thread): pass
+        """,
+    )
+    for words in ((), ("-W", "error")):
+        theirs, ours = project.pytest(*words), project.tach(*words)
+        assert (ours.code, ours.counts) == (theirs.code, theirs.counts)
+
+
 def test_the_settings_are_those_of_the_interpreter(project: Project) -> None:
     project.write(
         "test_it.py",
