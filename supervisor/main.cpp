@@ -171,18 +171,24 @@ int run(std::vector<std::string> words) {
     }
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
     const bool explains = settings.explain.has_value();
+    bool is_mistaken = false;
     const auto settle_rest = [&](Settings& unsettled) -> tach::base::Result<void> {
+        is_mistaken = true;
         if (auto settled = settle_engine(unsettled); !settled) return settled;
         if (verbosity > 0 && !unsettled.list && !explains) {
             for (const std::string& setting : describe(unsettled)) printer.line("tach: " + setting);
         }
-        return unsettled.since ? select(unsettled, *home, cwd, printer, verbosity) : tach::base::Result<void>();
+        if (unsettled.since) {
+            if (auto selected = select(unsettled, *home, cwd, printer, verbosity); !selected) return selected;
+        }
+        is_mistaken = false;
+        return {};
     };
     Session session(std::move(settings), *home, *std::move(interpreter), seed, interactive, printer);
     auto code = session.run(settle_rest);
     if (memory && code && *code == 0) remember(*memory, session.listing(), verbosity);
     if (explains && code) return explain(session, printer, json, *code);
-    if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));
+    if (json && !is_mistaken) fmt::print("{}", json_report(session.report_inputs(), session.results()));
     if (code) return *code;
     return refuse(code.error(), code.error().code == EINVAL ? kUsageExit : kInternalExit);
 }

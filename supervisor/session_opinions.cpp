@@ -12,6 +12,15 @@ namespace tach::supervisor {
 using shm::Kind;
 using shm::Role;
 
+namespace {
+
+bool was_reported(const std::vector<shm::Message>& messages) {
+    return std::any_of(messages.begin(), messages.end(),
+                       [](const shm::Message& message) { return message.kind() == Kind::kReport; });
+}
+
+}  // namespace
+
 bool Session::opinions_enabled() const {
     return settings_.second_opinion.value && !solo_ && !interrupted_;
 }
@@ -111,7 +120,8 @@ void Session::opinion_message(Id, const shm::Message& message) {
             break;
         case Kind::kDone:
             result.add_done(message);
-            seen_[index] = result.outcome();
+            // After an exit there is none: what was not reported is no verdict.
+            if (was_reported(item.messages)) seen_[index] = result.outcome();
             break;
         case Kind::kLogStart:
         case Kind::kLogFinish:

@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest import unraisableexception
 
 from . import garbage
 from .link import Message, native, receive, send
@@ -20,6 +21,10 @@ from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
 
 if TYPE_CHECKING:
     from .session import TachPlugin
+
+
+# How often pytest, since 8.4, has Python look for garbage when it ends: as a rule 5 times.
+_collections_at_the_end = getattr(unraisableexception, "gc_collect_iterations_key", None)
 
 
 class RemoteInternalError(Exception):
@@ -183,7 +188,18 @@ def check_stop(session: pytest.Session) -> None:
 def run(session: pytest.Session, plugin: TachPlugin) -> bool:
     """Replay until the supervisor says that nothing more comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _collections_at_the_end is not None:
+        # Of the garbage that pytest looks for there, tests have made none in this process.
+        session.config.stash.setdefault(_collections_at_the_end, 2)
+    # The reports pile up, and Python would look for garbage among all that the collection has made again and again.
     garbage.hide()
+    try:
+        return _replay_all(session, plugin)
+    finally:
+        garbage.show()
+
+
+def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:
     replayer = Replayer(session, plugin)
     stopped: BaseException | None = None
     while True:

@@ -146,9 +146,7 @@ class TachPlugin:
     def pytest_collection(self) -> Any:
         """Around collection alone: warnings of what is finalised are warnings of the collection."""
         yield
-        garbage.resume()
-        if not self.options.list_only:
-            garbage.collect(garbage.YOUNG_GENERATIONS)
+        garbage.settle()
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self.deselected += len(items)
@@ -184,8 +182,12 @@ class TachPlugin:
 
     def tell_of_images(self, session: pytest.Session) -> None:
         """In the zygote, when nobody waits for it."""
-        if self.options.loader:
+        if not self.options.loader:
+            return
+        try:
             self.loader.tell(session.config.rootpath)
+        except Exception as error:  # a suite may have replaced what we call; no image is worth a run
+            send(native.KIND_LOADED, strings=(text(f"no bytecode image is made: {error!r}"), b"", b""))
 
     def why_solo(self, session: pytest.Session) -> str | None:
         """The reason for which nothing may be forked, in one line; None if there is none."""
@@ -256,6 +258,5 @@ def run(raw_options: dict[str, Any], loader: Loader) -> int:
     try:
         return _pytest_main(plugins)
     finally:  # also if the suite's own configuration raises SystemExit: that is an end, too
-        garbage.show()  # the interpreter's end finalises what is left
         plugin.sink.flush()
         send(native.KIND_RETIRED, item=NO_ITEM)

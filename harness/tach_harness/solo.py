@@ -63,6 +63,9 @@ def run(session: pytest.Session, plugin: TachPlugin, why: str) -> bool:
     """pytest's own loop, observed."""
     send(native.KIND_SOLO, strings=(text(why),))
     known = _known_results()
+    if known:  # an earlier process has charged its first test with what waits
+        plugin.unraised.find(session.config)
+        plugin.unraised.drop()
     reporter = Reporter(session.config, plugin.sink, plugin.options.json)
     try:
         _loop(session, plugin, reporter, known)

@@ -62,6 +62,11 @@ class Unraised:
             self._retold.setdefault(index, []).extend(self._heard)
             self._heard = []
 
+    def drop(self) -> None:
+        """What waits has been told by another process."""
+        for queue in self._queues:
+            queue.clear()
+
     def give(self, index: int) -> None:
         """In the item's own process, before its set-up."""
         for queue, errors in self._queued.get(index, ()):

@@ -131,7 +131,8 @@ class Worker:
         """Obey until told to finish."""
         if self._engine_name != "fork" and not self.shared:
             self._keep_runners()
-        garbage.collect(garbage.ALL_GENERATIONS)  # what of it a copy needs is then as good as old
+        garbage.collect(garbage.ALL_GENERATIONS)  # no test need do so, each for itself
+        self.plugin.unraised.drop()
         self._obey()
 
     def _keep_runners(self) -> NoReturn:
@@ -151,6 +152,7 @@ class Worker:
         while True:
             if sweep.is_due():
                 sweep.do()
+                self.plugin.unraised.drop()
             verdict = keeper.push()
             if verdict is None:
                 try:

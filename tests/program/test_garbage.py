@@ -8,6 +8,9 @@ import pytest
 from _pytest import unraisableexception
 from runner import Project
 
+# Before pytest 8.4, what it hears of a collection's garbage depends on how much the interpreter has made until then.
+QUEUES = hasattr(unraisableexception, "collect_unraisable")
+
 # What collection leaves, one with a destructor that raises, and a file that nobody closed.
 LEAVES_GARBAGE = """
     class Loop:
@@ -37,8 +40,7 @@ def test_what_collection_could_not_raise_is_charged_to_one_test(
     project.write("test_it.py", FOUR_TESTS)
     theirs = project.pytest(*words)
     ours = project.tach("--mode", mode, *words)
-    # Before pytest 8.4, what it hears depends on how much the interpreter has made until then.
-    if hasattr(unraisableexception, "collect_unraisable"):
+    if QUEUES:
         assert ours.counts == theirs.counts
         assert ours.code == theirs.code
         assert ("ERROR test_it.py::test_it[0]" in str(ours)) == ("ERROR test_it.py::test_it[0]" in str(theirs))
@@ -202,3 +204,146 @@ def test_tests_under_a_wide_fixture_that_look_at_all_objects_cost_a_worker_one_p
     )
     report = project.json("-n", "1").expect(0, passed=11)
     assert report.data["metrics"]["fresh_processes"] == 1
+
+
+def test_a_suite_that_asks_for_the_threshold_is_told_the_usual_one(project: Project) -> None:
+    project.write("conftest.py", "import gc\nfirst, *rest = gc.get_threshold()\ngc.set_threshold(first * 2, *rest)\n")
+    project.write(
+        "test_it.py",
+        f"""
+        import gc
+        import conftest
+        from gc import get_threshold
+
+        def test_it():
+            assert (conftest.first, *conftest.rest) == {gc.get_threshold()}
+            assert gc.get_threshold() == get_threshold() == {(gc.get_threshold()[0] * 2, *gc.get_threshold()[1:])}
+        """,
+    )
+    for mode in ("isolated", "fork", "shared"):
+        project.tach("--mode", mode).expect(0, passed=1)
+
+
+def test_what_is_made_and_forgotten_is_freed_while_tests_are_collected(project: Project) -> None:
+    """Each holds a descriptor, and what it has made meanwhile makes Python see it more than once."""
+    project.write(
+        "test_it.py",
+        """
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
+
+        class Document:
+            def __init__(self):
+                self.file, self.me = open(__file__), self
+                self.lines = [[number] for number in range(400)]
+
+        total = sum(len(Document().lines) for _ in range(1500))
+
+        def test_it(): assert total == 1500 * 400
+        """,
+    )
+    project.pytest("-W", "ignore").expect(0, passed=1)
+    project.tach("-W", "ignore").expect(0, passed=1)
+
+
+@pytest.mark.parametrize("ageing", ["gc.collect()", "keep = [[] for _ in range(1_000_000)]"])
+@pytest.mark.parametrize("mode", ["isolated", "fork"])
+def test_garbage_that_was_old_is_finalised_once(project: Project, mode: str, ageing: str) -> None:
+    project.write(
+        "conftest.py",
+        f"""
+        import gc
+
+        class Thing:
+            def __init__(self): self.me = self
+            def __del__(self):
+                with open({str(project / "log")!r}, "a") as file: file.write("freed\\n")
+                raise ValueError("late")
+
+        thing = Thing()
+        {ageing}
+        del thing
+        """,
+    )
+    project.write("test_it.py", FOUR_TESTS)
+    result = project.tach("--mode", mode, "-n", "2", "-W", "error")
+    assert project.log() == ["freed"]
+    if QUEUES:
+        assert (result.code, result.counts) == (1, {"passed": 3, "error": 1})
+
+
+def test_what_is_left_at_the_end_is_found_by_whoever_looks(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import gc
+        import weakref
+
+        class Thing:
+            def __init__(self): self.me = self
+            def __del__(self): raise ValueError("late")
+        class Quiet:
+            def __init__(self): self.me = self
+
+        holder = [Thing(), Quiet()]
+        reference = weakref.ref(holder[1])
+
+        def pytest_sessionfinish(session):
+            assert any(thing is holder for thing in gc.get_objects())
+            del holder[1]
+            gc.collect()
+            assert reference() is None
+            holder.clear()
+        """,
+    )
+    project.write("test_it.py", "def test_it(): pass\n")
+    for words in ((), ("-W", "error")):
+        theirs, ours = project.pytest(*words), project.tach(*words)
+        assert (ours.code, ours.counts) == (theirs.code, theirs.counts)
+        assert ours.err.count("PytestUnraisable") == theirs.err.count("PytestUnraisable")
+
+
+@pytest.mark.parametrize(
+    "deed", ["resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))", "os.closerange(600, 1024)"]
+)
+def test_a_test_that_looks_at_all_objects_and_may_not_write_costs_no_other(project: Project, deed: str) -> None:
+    project.write(
+        "test_it.py",
+        f"""
+        import gc
+        import os
+        import resource
+        import pytest
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_before(number): pass
+
+        def test_it():
+            {deed}
+            gc.collect()
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_after(number): pass
+        """,
+    )
+    result = project.tach("-n", "1").expect(0, passed=7)
+    assert "Traceback" not in str(result)
+
+
+def test_what_collection_could_not_raise_is_told_once_though_the_process_dies(project: Project) -> None:
+    project.write("conftest.py", LEAVES_GARBAGE)
+    project.write(
+        "test_it.py",
+        """
+        import os
+        import signal
+
+        def test_first(): pass
+        def test_second(): os.kill(os.getpid(), signal.SIGKILL)
+        def test_third(): pass
+        """,
+    )
+    result = project.tach("--mode", "shared", "-W", "error")
+    assert result.counts == ({"passed": 1, "error": 1, "crashed": 1} if QUEUES else {"passed": 2, "crashed": 1})
