@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
     reset_ns: int = 0  # end of the last phase up to now
     condemned: str = ""  # why its process could not be rewound
     imports: int = 0  # modules that it imported
-    renewal_due: bool = False  # a fresh process would have what it lacks, see imports.py and garbage.py
+    renewal_due: bool = False  # a fresh process would have what it lacks, see imports.py and sweep.py
     rewind: bytes = b""  # what the rewind did, see native.snapshot_passage
 
 
