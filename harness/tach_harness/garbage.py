@@ -14,8 +14,8 @@ import sys
 
 # While no code of the suite runs: more than pytest and tach make.
 MANY_OBJECTS = 200_000
-# Between two looks at what has been seen before, so many at what is new; 10 is usual. For 100,000 objects that stay.
-MANY_LOOKS = 150
+# Between two looks at what has been seen before, so many at what is new; 10 is usual. For 200,000 objects that stay.
+MANY_LOOKS = 300
 ALL_GENERATIONS, YOUNG_GENERATIONS = 2, 1
 
 # CPython 3.12 sets about 400 objects apart when it starts; a suite that does so has more.
