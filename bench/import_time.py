@@ -33,7 +33,7 @@ def import_all(names: list[str]) -> float:
 
 
 def install_tach(native: str, keys: str, image: str, version: str) -> Any:
-    """What harness/tach_harness/loader.py does."""
+    """What harness/tach_harness/image.py does."""
     loader = importlib.machinery.ExtensionFileLoader("_tach", native)
     spec = importlib.util.spec_from_file_location("_tach", native, loader=loader)
     assert spec is not None

@@ -72,10 +72,10 @@ enum class Kind : std::uint16_t {
     kExplained = 87,  // --explain: item (kNoItem: there is no such test); [wide and other fixtures, why the session is
                       // solo, why the test is going to run shared; the first: records separated by NUL of name, scope,
                       // place and "wide" if it is, separated by newlines]; kModuleFiles follows, and the end
-    kLoaded =
-        89,  // at the end of collection, a: modules that came from the bytecode image, b: sources that had changed
-             // since; [what is wrong with the image, imports file, image]: the last two if modules had to be done
-             // without, see the harness' loader.py
+    kLoaded = 89,  // when the first workers are forked, a: modules that came from the bytecode image, b: sources that
+                   // had changed
+                   // since; [what is wrong with the image, imports file, image]: the last two if modules had to be done
+                   // without, see the harness' loader.py
     kWitness =
         86,  // --list, at the interpreter's very end: t0: when watching began (CLOCK_REALTIME_COARSE); [rootdir, why
              // the listing must not be remembered, files read, files written, directories listed, installed

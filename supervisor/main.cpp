@@ -112,6 +112,16 @@ tach::base::Result<void> select(Settings& settings, const Home& home, const std:
     return {};
 }
 
+// What takes a moment to find out, while the interpreter starts. All errors are the user's to mend.
+tach::base::Result<void> settle(Settings& settings, const Home& home, const std::filesystem::path& cwd,
+                                Printer& printer, int verbosity) {
+    if (auto settled = settle_engine(settings); !settled) return settled;
+    if (verbosity > 0 && !settings.list && !settings.explain) {
+        for (const std::string& setting : describe(settings)) printer.line("tach: " + setting);
+    }
+    return settings.since ? select(settings, home, cwd, printer, verbosity) : tach::base::Result<void>();
+}
+
 // What --explain prints, once the session has ended with `code`.
 int explain(Session& session, Printer& printer, bool json, int code) {
     const auto explanation = session.explain();
@@ -172,23 +182,17 @@ int run(std::vector<std::string> words) {
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
     const bool explains = settings.explain.has_value();
     bool is_mistaken = false;
-    const auto settle_rest = [&](Settings& unsettled) -> tach::base::Result<void> {
-        is_mistaken = true;
-        if (auto settled = settle_engine(unsettled); !settled) return settled;
-        if (verbosity > 0 && !unsettled.list && !explains) {
-            for (const std::string& setting : describe(unsettled)) printer.line("tach: " + setting);
-        }
-        if (unsettled.since) {
-            if (auto selected = select(unsettled, *home, cwd, printer, verbosity); !selected) return selected;
-        }
-        is_mistaken = false;
-        return {};
+    const auto settle_rest = [&](Settings& unsettled) {
+        auto settled = settle(unsettled, *home, cwd, printer, verbosity);
+        is_mistaken = !settled;
+        return settled;
     };
     Session session(std::move(settings), *home, *std::move(interpreter), seed, interactive, printer);
     auto code = session.run(settle_rest);
+    if (is_mistaken) return refuse(code.error(), kUsageExit);
     if (memory && code && *code == 0) remember(*memory, session.listing(), verbosity);
     if (explains && code) return explain(session, printer, json, *code);
-    if (json && !is_mistaken) fmt::print("{}", json_report(session.report_inputs(), session.results()));
+    if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));
     if (code) return *code;
     return refuse(code.error(), code.error().code == EINVAL ? kUsageExit : kInternalExit);
 }

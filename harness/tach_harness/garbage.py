@@ -57,7 +57,7 @@ def set_aside() -> None:
     global _looks
     hide()
     show()
-    _looks = _looks_at_old()
+    _looks = looks_at_old()
     if _usual is not None:
         gc.set_threshold(_usual[0], MANY_LOOKS)
         gc.get_threshold = _told
@@ -77,7 +77,7 @@ def settle() -> None:
     if gc.get_threshold is _told:
         gc.get_threshold = _get_threshold
     # Garbage can only have grown old where Python has looked for old garbage.
-    collect(YOUNG_GENERATIONS if _looks_at_old() == _looks and sys.version_info < INCREMENTAL else ALL_GENERATIONS)
+    collect(YOUNG_GENERATIONS if looks_at_old() == _looks and sys.version_info < INCREMENTAL else ALL_GENERATIONS)
 
 
 def collect(generation: int) -> None:
@@ -86,7 +86,8 @@ def collect(generation: int) -> None:
         gc.collect(generation)
 
 
-def _looks_at_old() -> tuple[int, int]:
+def looks_at_old() -> tuple[int, int]:
+    """How often Python has looked at the middle generation and at all, in this process."""
     _, middle, old = gc.get_stats()
     return middle["collections"], old["collections"]
 

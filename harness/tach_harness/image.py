@@ -11,7 +11,7 @@ import sys
 
 from . import bytecode
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # type checkers know it by its name; to import it would load `typing`
 if TYPE_CHECKING:
     import _tach as native
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import suppress
 
 # By name, as in the other modules of a test's process: what a test does to the module `os` must not reach us.
@@ -22,12 +21,12 @@ class Sweep:
 
     def __init__(self) -> None:
         self._file = open_hidden("tach-sweep")
-        self._before = _sweeps()
+        self._before = garbage.looks_at_old()
         self._done = self._file < 0
 
     def note(self) -> bool:
         """At the end of a test, in its process: whether a process that has looked would serve better from here on."""
-        due = not self._done and _sweeps() > self._before
+        due = not self._done and garbage.looks_at_old()[1] > self._before[1]
         if due:
             with suppress(OSError):  # a test may have closed it, or may not write
                 pwrite(self._file, b"1", 0)
@@ -42,7 +41,3 @@ class Sweep:
     def do(self) -> None:
         garbage.collect(garbage.ALL_GENERATIONS)
         self._done = True
-
-
-def _sweeps() -> int:
-    return int(gc.get_stats()[garbage.ALL_GENERATIONS]["collections"])

@@ -131,8 +131,9 @@ class Worker:
         """Obey until told to finish."""
         if self._engine_name != "fork" and not self.shared:
             self._keep_runners()
-        garbage.collect(garbage.ALL_GENERATIONS)  # no test need do so, each for itself
-        self.plugin.unraised.drop()
+        if not self.shared:
+            garbage.collect(garbage.ALL_GENERATIONS)  # no forked test need do so, each for itself
+            self.plugin.unraised.drop()
         self._obey()
 
     def _keep_runners(self) -> NoReturn:

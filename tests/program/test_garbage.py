@@ -11,17 +11,27 @@ from runner import Project
 # Before pytest 8.4, what it hears of a collection's garbage depends on how much the interpreter has made until then.
 QUEUES = hasattr(unraisableexception, "collect_unraisable")
 
-# What collection leaves, one with a destructor that raises, and a file that nobody closed.
-LEAVES_GARBAGE = """
+LATE = """
     class Loop:
         def __init__(self): self.me = self
         def __del__(self): raise ValueError("late")
-    Loop()
-    class Keeper: pass
-    keeper = Keeper()
-    keeper.me, keeper.file = keeper, open(__file__)
-    del keeper
 """
+# What collection leaves, one with a destructor that raises, and a file that nobody closed. Found at once: when Python
+# would look by itself depends on the hash seed.
+LEAVES_GARBAGE = (
+    LATE
+    + """
+    class Keeper: pass
+
+    def pytest_collection_modifyitems():
+        import gc
+        Loop()
+        keeper = Keeper()
+        keeper.me, keeper.file = keeper, open(__file__)
+        del keeper
+        gc.collect()
+"""
+)
 FOUR_TESTS = """
     import gc
     import pytest
@@ -52,15 +62,14 @@ def test_what_collection_could_not_raise_is_charged_to_one_test(
 def test_what_a_wide_fixture_could_not_raise_is_charged_to_the_test_that_it_was_set_up_for(
     project: Project, words: tuple[str, ...], scope: str
 ) -> None:
+    project.write("late.py", LATE)
     project.write(
         "test_it.py",
         f"""
         import gc
         import pytest
 
-        class Loop:
-            def __init__(self): self.me = self
-            def __del__(self): raise ValueError("late")
+        from late import Loop
 
         @pytest.fixture(scope="{scope}")
         def wide():
@@ -79,6 +88,7 @@ def test_what_a_wide_fixture_could_not_raise_is_charged_to_the_test_that_it_was_
 
 
 def test_a_hook_that_a_wide_fixture_installs_hears_what_it_would(project: Project) -> None:
+    project.write("late.py", LATE)
     project.write(
         "test_it.py",
         """
@@ -87,9 +97,7 @@ def test_a_hook_that_a_wide_fixture_installs_hears_what_it_would(project: Projec
         import threading
         import pytest
 
-        class Loop:
-            def __init__(self): self.me = self
-            def __del__(self): raise ValueError("late")
+        from late import Loop
 
         heard = []
 
