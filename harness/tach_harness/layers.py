@@ -30,25 +30,37 @@ FILL_FAILURE = pytest.StashKey[BaseException]()
 
 
 class _StopFilling(BaseException):
-    """Raised at the first fixture that is too narrow for the layer; pytest caches only Exception and OutcomeException."""
+    """Raised before the first fixture that is too narrow for the layer; pytest caches only Exception and OutcomeException."""
 
 
 @contextlib.contextmanager
 def _stopping_at(narrow: Any, pass_through: bool = False) -> Iterator[None]:
     """Let FixtureDef.execute raise _StopFilling for each definition for which `narrow` is true.
 
-    With `pass_through`, what such a definition asks for is set up first: it may override a wide one by its name.
+    No fixture's function is left half-way: what one asks for while it runs (or what a hook around it asks for) is set
+    up, whatever it is. With `pass_through`, what a narrow definition asks for is set up first: it may override a wide
+    one by its name.
     """
     original = FixtureDef.execute
+    running = 0  # functions of fixtures, and hooks around them, that have begun and not ended
 
     def execute(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
-        if not narrow(self):
+        nonlocal running
+        if running:
             return original(self, request)
-        for name in self.argnames if pass_through else ():
-            with contextlib.suppress(_StopFilling):
-                request._get_active_fixturedef(name)
-        raise _StopFilling
+        if narrow(self):
+            for name in self.argnames if pass_through else ():
+                with contextlib.suppress(_StopFilling):
+                    request._get_active_fixturedef(name)
+            raise _StopFilling
+        for name in self.argnames:  # as pytest does next; what is asked for after that, the function asks for
+            request._get_active_fixturedef(name)
+        running += 1
+        try:
+            return original(self, request)
+        finally:
+            running -= 1
 
     FixtureDef.execute = execute  # type: ignore[method-assign]
     try:
