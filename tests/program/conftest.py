@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runner import ROOT, SUPERVISOR, Project
+from runner import ROOT, SUPERVISOR, Project, plugins_python
 
 # Last: names of its modules must not hide others.
 sys.path.append(str(ROOT / "tests" / "conformance"))
@@ -21,3 +21,9 @@ def pytest_sessionstart() -> None:
 def project(tmp_path: Path) -> Project:
     """An empty project."""
     return Project(tmp_path)
+
+
+@pytest.fixture
+def plugins_project(tmp_path: Path) -> Project:
+    """An empty project whose interpreter has other people's plugins; for tests marked with `needs_plugin`."""
+    return Project(tmp_path, plugins_python())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -55,6 +56,9 @@ def _default_engine() -> str:
 ENGINE = os.environ.get("TACH_TEST_ENGINE") or _default_engine()
 ISOLATED = "fork" if ENGINE == "fork" else "snapshot"
 
+# The interpreter of an environment with other people's plugins (.ci/requirements-plugins.txt), which `./dev` makes.
+_plugins_python = Path(os.environ.get("TACH_PLUGINS_PYTHON", BUILD / "venv-plugins" / "bin" / "python"))
+
 TIMEOUT_S = 60.0
 # What the keeper is given to end what a run has left, from the end of the supervisor on.
 SWEEP_S = 1.0
@@ -76,6 +80,31 @@ UNWANTED = (
 
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed|crashed|deselected|warnings?)\b")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+@functools.cache
+def _installed_plugins() -> frozenset[str]:
+    """Names of the modules that are to be had at the top level of the environment with plugins."""
+    if not _plugins_python.is_file():
+        return frozenset()
+    code = "import pkgutil; print(*{module.name for module in pkgutil.iter_modules()})"
+    listing = subprocess.run([str(_plugins_python), "-c", code], capture_output=True, text=True, check=True)
+    return frozenset(listing.stdout.split())
+
+
+def plugins_python() -> str:
+    """The interpreter of the environment with plugins; for `Project(path, plugins_python())`."""
+    return str(_plugins_python)
+
+
+def needs_plugin(*modules: str) -> pytest.MarkDecorator:
+    """The test is skipped where one of these modules is missing from the environment with plugins."""
+    if not _plugins_python.is_file():
+        why = f"{_plugins_python}: not there; run ./dev test, or set TACH_PLUGINS_PYTHON"
+    else:
+        missing = [module for module in modules if module not in _installed_plugins()]
+        why = f"{_plugins_python} has no {', '.join(missing)}" if missing else ""
+    return pytest.mark.skipif(bool(why), reason=why or "installed")
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
@@ -330,12 +359,20 @@ class Project:
         file = self.path / name
         return file.read_text().splitlines() if file.exists() else []
 
-    def start(self, *words: str, env: dict[str, str] | None = None, terminal: bool = False, **how: Any) -> Run:
+    def start(
+        self,
+        *words: str,
+        env: dict[str, str] | None = None,
+        terminal: bool = False,
+        python: str | None = None,
+        **how: Any,
+    ) -> Run:
+        interpreter = python or self.python
         engine = [] if "--engine" in words else ["--engine", ENGINE]
         ours = (
-            [*words, "--python", self.python]
+            [*words, "--python", interpreter]
             if words[:1] == ("doctor",)
-            else ["--python", self.python, *engine, *words]
+            else ["--python", interpreter, *engine, *words]
         )
         command = [str(SUPERVISOR), *ours]
         return Run(command, how.pop("cwd", self.path), clean_environment(**(env or {})), terminal, **how)
@@ -352,8 +389,8 @@ class Project:
     def analyze(self, *words: str, **how: Any) -> Result:
         return Run([str(ANALYZER), *words], how.pop("cwd", self.path), clean_environment(), **how).finish()
 
-    def pytest(self, *words: str, env: dict[str, str] | None = None) -> Result:
-        command = [self.python, "-m", "pytest", *words]
+    def pytest(self, *words: str, env: dict[str, str] | None = None, python: str | None = None) -> Result:
+        command = [python or self.python, "-m", "pytest", *words]
         return Run(command, self.path, clean_environment(**(env or {}))).finish()
 
 
