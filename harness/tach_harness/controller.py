@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest import unraisableexception
 
-from . import garbage
+from . import garbage, log_file
 from .link import Message, native, receive, send
 from .reports import PHASES, CrashReport, apply_extras
 from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
@@ -98,13 +98,13 @@ class Replayer:
 
     def _replay(self, batch: list[Message]) -> None:
         items = self.session.items
-        amendments = [unpack(items[m.item], m)[0] for m in batch if m.kind == native.KIND_AMEND and m.item < len(items)]
+        amendments = [unpack(items[m.item], m) for m in batch if m.kind == native.KIND_AMEND and m.item < len(items)]
         last_report = max((i for i, m in enumerate(batch) if m.kind == native.KIND_REPORT), default=-1)
         for index, message in enumerate(batch):
             amend = amendments if index == last_report else []
             self._one(message, amend)
 
-    def _one(self, message: Message, amendments: list[Any]) -> None:
+    def _one(self, message: Message, amendments: list[tuple[Any, dict[str, Any]]]) -> None:
         hook = self.session.config.hook
         kind = message.kind
         if kind == native.KIND_WARNING:
@@ -129,11 +129,13 @@ class Replayer:
         elif kind == native.KIND_EXIT:
             self._exit(message)
 
-    def _report(self, item: pytest.Item, message: Message, amendments: list[Any]) -> None:
+    def _report(self, item: pytest.Item, message: Message, amendments: list[tuple[Any, dict[str, Any]]]) -> None:
         report, extras = unpack(item, message)
         self._show(extras.pop("terminal", ""))
+        log_file.show(self.session.config, extras.pop(log_file.EXTRA, ""))
         apply_extras(self.session.config, report.nodeid, extras)
-        for amendment in amendments:
+        for amendment, more in amendments:
+            log_file.show(self.session.config, more.get(log_file.EXTRA, ""))
             report = merge_teardown(report, amendment)
         item.ihook.pytest_runtest_logreport(report=report)
 

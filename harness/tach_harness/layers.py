@@ -215,7 +215,7 @@ class Filler:
 
         with _warnings_of(item), self._interruptible(native.PHASE_POP):
             call = CallInfo.from_call(teardown, when="teardown", reraise=(Exit, KeyboardInterrupt))
-        if call.excinfo is None and not item._report_sections:
+        if call.excinfo is None and not item._report_sections and not self._reporter.has_logged():
             return False
         try:
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)

@@ -19,6 +19,7 @@ import pytest
 from _pytest._io.saferepr import saferepr
 from _pytest.junitxml import xml_key
 
+from . import log_file
 from .link import TerminalSink, native, send, text
 
 LOG_HOOKS = (
@@ -259,8 +260,10 @@ def _has_own_categories(config: pytest.Config) -> bool:
 class Reporter:
     """The plugin that stands alone behind the log hooks of a worker (or listens first, in a solo session)."""
 
-    def __init__(self, config: pytest.Config, sink: TerminalSink, with_text: bool) -> None:
+    def __init__(self, config: pytest.Config, sink: TerminalSink, with_text: bool, solo: bool = False) -> None:
+        """`solo`: in the one process of the session, which writes its log file itself."""
         self._config = config
+        self.log_file = None if solo else log_file.LogFile(config)
         self._sink = sink
         self._with_text = with_text
         self._properties = PropertyWatch(config)
@@ -314,7 +317,8 @@ class Reporter:
         extras = self.take_properties()
         if report.when == "setup" and self.item is not None:
             filled: dict[str, Any] = self.item.stash.get(FILL_EXTRAS, {})
-            extras = {**filled, **extras}
+            logged = filled.get(log_file.EXTRA, "") + extras.get(log_file.EXTRA, "")
+            extras = {**filled, **extras, **({log_file.EXTRA: logged} if logged else {})}
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
         flags, category, message = 0, "passed" if report.when == "call" else "", ""
@@ -335,8 +339,15 @@ class Reporter:
         send(kind, self.index, a=phase, b=flags, t0=start, t1=duration, strings=tuple(strings), with_next=not hurry)
 
     def take_properties(self) -> dict[str, Any]:
-        """What was recorded for the JUnit XML file since the last call."""
-        return self._properties.take()
+        """What was recorded for the JUnit XML file, and logged for the log file, since the last call."""
+        extras = self._properties.take()
+        if self.log_file is not None and (logged := self.log_file.take()):
+            extras[log_file.EXTRA] = logged
+        return extras
+
+    def has_logged(self) -> bool:
+        """Whether there is something for the log file that no report has taken yet."""
+        return self.log_file is not None and self.log_file.is_waiting()
 
     def _judge(self, report: Any) -> tuple[int, str, str]:
         """Flags, pytest's category and the headline of a report that is not a plain pass."""

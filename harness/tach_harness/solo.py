@@ -66,7 +66,7 @@ def run(session: pytest.Session, plugin: TachPlugin, why: str) -> bool:
     if known:  # an earlier process has charged its first test with what waits
         plugin.unraised.find(session.config)
         plugin.unraised.drop()
-    reporter = Reporter(session.config, plugin.sink, plugin.options.json)
+    reporter = Reporter(session.config, plugin.sink, plugin.options.json, solo=True)
     try:
         _loop(session, plugin, reporter, known)
     finally:

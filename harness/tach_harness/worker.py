@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import garbage, layers
+from . import garbage, layers, rerun
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
 from .imports import Imports
 from .link import native, receive, send, tell_user, text
@@ -222,7 +222,7 @@ class Worker:
             self.shared = self.retire = True
         self._rerun = bool(message.b & native.RUN_RERUN)
         if self._rerun:
-            os.environ["TACH_SECOND_OPINION"] = "1"  # for suites that must know that this is not the run itself
+            rerun.begin(self.session.config)
         self.plugin.entropy.judge()
         self._run(indices)
         if self.spent and self.plan.split_wide:
@@ -240,6 +240,8 @@ class Worker:
         """
         if self.session._setupstate.stack:
             self._pop_layer(min(charged, len(self.session.items) - 1), None)
+        if self.reporter.log_file is not None and not self._rerun:
+            self.reporter.log_file.write_out()
         send(native.KIND_RETIRED)
         native.keep_all()  # whoever keeps this process is done as well
         ForkEngine().pop(Verdict())
@@ -671,6 +673,8 @@ class Worker:
         killed_by = os.WTERMSIG(verdict.status) if os.WIFSIGNALED(verdict.status) else 0
         code = os.WEXITSTATUS(verdict.status) if os.WIFEXITED(verdict.status) else 0
         out, err = read_capture(self.session.config)
+        if self.reporter.log_file is not None:
+            self.reporter.log_file.write_out()
         strings = (text(out), text(err), text(self.crash_file.take()))
         duration = max(0, native.monotonic_ns() - native.began_ns())
         send(native.KIND_CRASHED, crashed, a=killed_by, b=code, t0=duration, strings=strings)

@@ -195,3 +195,58 @@ def test_a_flaky_test_keeps_its_first_verdict(project: Project) -> None:
     (project / "seen").unlink()
     result = project.tach().expect(1, passed=1, failed=1)
     assert "test_it.py::test_flaky: flaky: failed at first" in result.out
+
+
+def test_what_is_run_again_writes_to_no_file_that_was_open(project: Project) -> None:
+    """Plugins' reports, the suite's own log handlers; what was written there can still be read."""
+    project.write(
+        "conftest.py",
+        """
+        import logging
+
+        def pytest_configure(config):
+            config.test_trace = open("trace", "a+")
+            config.test_both = open("both", "w+")
+            handler = logging.FileHandler("app.log")
+            logging.getLogger("app").addHandler(handler)
+
+        def pytest_runtest_setup(item):
+            item.config.test_trace.write(item.name + "\\n")
+            item.config.test_trace.flush()
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import logging, os, sys
+        cache = []
+
+        def test_fills(request):
+            cache.append(1)
+            request.config.test_both.write("filled")
+            request.config.test_both.flush()
+
+        def test_uses(request):
+            logging.getLogger("app").warning("uses")
+            os.write(2, b"seen on the terminal")
+            sys.__stderr__.write("here, too")
+            both = request.config.test_both
+            both.seek(0)
+            assert cache and both.read() == "filled"
+        """,
+    )
+    result = project.tach("--capture", "sys")
+    result.expect(0, passed=2)
+    assert sorted(project.log("trace")) == ["test_fills", "test_uses"]
+    assert project.log("app.log") == ["uses"]
+    assert (result.out + result.err).count("seen on the terminal") == 1
+
+
+def test_it_is_told_that_it_runs_again(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        "import os\ndef test_a():\n    open('log', 'a').write(os.environ.get('TACH_SECOND_OPINION', '-') + '\\n')\n"
+        "    assert False\n",
+    )
+    project.tach().expect(1, failed=1)
+    assert project.log() == ["-", "1"]
