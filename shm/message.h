@@ -20,7 +20,7 @@
 
 namespace tach::shm {
 
-inline constexpr std::uint16_t kMessageVersion = 8;
+inline constexpr std::uint16_t kMessageVersion = 9;
 inline constexpr std::uint32_t kNoItem = 0xffffffff;
 
 // Bounds that a hostile sender cannot exceed. 1 GiB: a test may print 10 MB on each stream, and its report carries both
@@ -41,7 +41,7 @@ enum class Kind : std::uint16_t {
     kLate = 8,  // answers kRoot: wide fixtures that tests asked for at run time, modules that several imported, and
                 // files no test of which is wanted; [records separated by NUL: test file and names, separated by
                 // newlines; pairs of module and origin, likewise, and, of modules that
-                // cannot be kept, a stamp of the file; absolute paths, separated by NUL]
+                // cannot be kept, a stamp of the file; absolute paths, separated by NUL; the directory .tach]
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [empty, or the subset to run as u32 indices; those of

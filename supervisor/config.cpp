@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "supervisor/cli.h"
+#include "supervisor/project_directories.h"
 #include "supervisor/spelling.h"
 #include "supervisor/usage.h"
 
@@ -136,6 +137,37 @@ constexpr auto kKeys = std::to_array<Key>({
      read_member<&Config::rewindable>},
 });
 
+// Keys at the top of the file of the other tool (module boundaries and layers, https://github.com/gauge-sh/tach,
+// docs/usage/configuration.md and src/config/project.rs of its version 0.29).
+constexpr auto kOtherToolsKeys = std::to_array<std::string_view>({
+    "cache",
+    "disable_logging",
+    "exact",
+    "exclude",
+    "external",
+    "forbid_circular_dependencies",
+    "ignore_type_checking_imports",
+    "include_string_imports",
+    "interfaces",
+    "layers",
+    "layers_explicit_depends_on",
+    "map",
+    "modules",
+    "respect_gitignore",
+    "root_module",
+    "rules",
+    "source_roots",
+    "use_regex_matching",
+});
+// Both have a table of this name; its keys in the other's file.
+constexpr std::string_view kSharedTable = "plugins";
+constexpr auto kOtherToolsPlugins = std::to_array<std::string_view>({"django"});
+
+bool is_other_tools(std::string_view table, std::string_view name) {
+    const auto holds = [name](const auto& keys) { return std::find(keys.begin(), keys.end(), name) != keys.end(); };
+    return table.empty() ? holds(kOtherToolsKeys) : table == kSharedTable && holds(kOtherToolsPlugins);
+}
+
 std::string type_of(const toml::node& node) {
     if (node.is_string()) return "a string";
     if (node.is_integer()) return "an integer";
@@ -164,13 +196,25 @@ class TableReader {
     base::Result<Config> read_top(const toml::table& top) {
         if (auto done = read_table("", top); !done) return base::fail(done.error());
         if (auto done = check_args(); !done) return base::fail(done.error());
+        if (!others_.empty()) {
+            config_.note = fmt::format("{}: left alone, since it is for another tool of that name: {}", shown_,
+                                       fmt::join(others_, ", "));
+        }
         return std::move(config_);
     }
+
+    // Whether nothing in it is ours.
+    [[nodiscard]] bool is_other_tools_file() const { return !others_.empty() && !has_own_; }
 
   private:
     base::Result<void> read_table(std::string_view table, const toml::table& values) {
         for (const auto& [name, node] : values) {
             const std::string_view key_name = name.str();
+            if (is_other_tools(table, key_name)) {
+                others_.push_back(full_name(table, key_name));
+                continue;
+            }
+            has_own_ = has_own_ || key_name != kSharedTable;
             if (const Key* key = find(table, key_name)) {
                 const toml::node* wrong = key->read(config_, node, place(shown_, node.source()));
                 if (wrong != nullptr) return refuse(table, key_name, *wrong, key->expected);
@@ -252,7 +296,17 @@ class TableReader {
     const std::string& shown_;
     std::string prefix_;
     Config config_;
+    std::vector<std::string> others_;  // keys of the other tool
+    bool has_own_ = false;
 };
+
+// Without a file, but with its note, when all of it is the other tool's.
+base::Result<Config> read_keys(const toml::table& table, const std::string& shown, std::string prefix) {
+    TableReader reader(shown, std::move(prefix));
+    auto config = reader.read_top(table);
+    if (config && !reader.is_other_tools_file()) config->file = shown;
+    return config;
+}
 
 base::Result<toml::table> parse(const std::string& text, const std::string& shown) {
     try {
@@ -274,18 +328,18 @@ bool is_file(const fs::path& path) {
     return fs::is_regular_file(path, error);
 }
 
-// A Config when `file` is one of tach's: always for a tach.toml.
+// A Config when `file` may be one of tach's: always for a tach.toml. Its `file` is empty if it turns out not to be.
 base::Result<std::optional<Config>> load(const fs::path& file, const std::string& shown) {
     const auto text = text_of(file, shown);
     if (!text) return base::fail(text.error());
     if (file.filename() == "pyproject.toml") {
         auto config = read_pyproject(*text, shown);
-        if (config && *config) (*config)->file = file;
+        if (config && *config && !(*config)->file.empty()) (*config)->file = file;
         return config;
     }
     auto config = read_tach_toml(*text, shown);
     if (!config) return base::fail(config.error());
-    config->file = file;
+    if (!config->file.empty()) config->file = file;
     return std::optional<Config>(std::move(*config));
 }
 
@@ -296,6 +350,10 @@ base::Result<Config> load_named(const fs::path& cwd, const std::string& option) 
     auto config = load(file, option);
     if (!config) return base::fail(config.error());
     if (!*config) return mistake(fmt::format("--config {}: it has no table [tool.tach]", option));
+    if ((*config)->file.empty()) {
+        return mistake(
+            fmt::format("--config {}: it is the file of another tool of that name; name one of ours", option));
+    }
     return std::move(**config);
 }
 
@@ -313,7 +371,7 @@ std::vector<std::string> config_keys() {
 base::Result<Config> read_tach_toml(const std::string& text, const std::string& shown) {
     const auto table = parse(text, shown);
     if (!table) return base::fail(table.error());
-    return TableReader(shown, "").read_top(*table);
+    return read_keys(*table, shown, "");
 }
 
 base::Result<std::optional<Config>> read_pyproject(const std::string& text, const std::string& shown) {
@@ -326,25 +384,28 @@ base::Result<std::optional<Config>> read_pyproject(const std::string& text, cons
         return mistake(fmt::format("{}: tool.tach: is {}, expected a table, [tool.tach]",
                                    place(shown, ours.node()->source()), what_is_there(*ours.node())));
     }
-    auto config = TableReader(shown, "tool.tach.").read_top(*ours.as_table());
+    auto config = read_keys(*ours.as_table(), shown, "tool.tach.");
     if (!config) return base::fail(config.error());
     return std::optional<Config>(std::move(*config));
 }
 
 base::Result<Config> load_config(const fs::path& cwd, const std::optional<std::string>& option) {
     if (option) return load_named(cwd, *option);
-    fs::path directory = cwd;
-    while (true) {
+    std::string note;
+    for (const fs::path& directory : project_directories(cwd)) {
         for (const char* name : {"tach.toml", "pyproject.toml"}) {
             const fs::path file = directory / name;
             if (!is_file(file)) continue;
             auto config = load(file, file.lexically_relative(cwd).string());
             if (!config) return base::fail(config.error());
-            if (*config) return std::move(**config);
+            if (!*config) continue;
+            if (!(*config)->file.empty()) return std::move(**config);
+            if (note.empty()) note = (*config)->note;
         }
-        if (!directory.has_parent_path() || directory == directory.parent_path()) return Config{};
-        directory = directory.parent_path();
     }
+    Config none;
+    none.note = std::move(note);
+    return none;
 }
 
 }  // namespace tach::supervisor

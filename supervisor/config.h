@@ -4,6 +4,9 @@
 // after the command line. Every key and every type is checked: an unknown key, a wrong type or a value that
 // is none of the key's is an Error "file:line:column: key: what is wrong, what is expected" (see usage.h),
 // since a setting that is silently ignored is worse than none. docs/tach.toml.md describes the keys.
+//
+// Another tool has a file of the same name, for the boundaries between modules. Its keys are known, left alone, and
+// named in a note; a file that has no others is not ours.
 
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +33,7 @@ using Given = std::optional<Located<T>>;
 // What the file says; what it does not say is empty.
 struct Config {
     std::filesystem::path file;  // empty: there is none
+    std::string note;            // about keys of another tool, for the user; empty: there are none
 
     Given<std::string> python;
     Given<Workers> workers;
@@ -49,8 +53,9 @@ struct Config {
 };
 
 // The configuration file for a run in `cwd`: `option` (--config, relative to `cwd`) if it is given; otherwise
-// that of the first directory, from `cwd` upwards, that has a tach.toml or a pyproject.toml with [tool.tach];
-// tach.toml wins where one directory has both. A Config without a file when there is none.
+// that of the first of the project's directories (project_directories.h), from `cwd` upwards, that has a tach.toml or a
+// pyproject.toml with [tool.tach]; tach.toml wins where one directory has both. A Config without a file when there is
+// none.
 base::Result<Config> load_config(const std::filesystem::path& cwd, const std::optional<std::string>& option);
 
 // Every key: "workers", "second_opinion.enabled".

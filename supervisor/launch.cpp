@@ -13,6 +13,7 @@
 
 #include "base/fd_passing.h"
 #include "supervisor/kept_file.h"
+#include "supervisor/project_directories.h"
 
 namespace tach::supervisor {
 namespace {
@@ -53,15 +54,15 @@ std::string bytecode_directory(const Settings& settings) {
     std::error_code error;
     const fs::path cwd = fs::current_path(error);
     if (error || !is_loader_wanted(settings)) return {};
-    for (fs::path directory = cwd;; directory = directory.parent_path()) {
+    for (const fs::path& directory : project_directories(cwd)) {
         fs::path cache = kept_directory(directory) / "cache";
         // Another user's, on the way up, is none of ours.
         struct stat status {};
         if (::stat(cache.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid()) {
             return cache.string();
         }
-        if (!directory.has_relative_path()) return {};
     }
+    return {};
 }
 
 std::string options_json(const Settings& settings, const LaunchPlan& plan, const std::array<int, 4>& fds,

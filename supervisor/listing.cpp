@@ -17,6 +17,7 @@
 
 #include "base/whole_file.h"
 #include "supervisor/kept_file.h"
+#include "supervisor/project_directories.h"
 
 namespace tach::supervisor {
 
@@ -211,7 +212,7 @@ base::Result<void> ListingMemory::keep(const Listing& listing) const {
     if (!witness.reasons.empty()) return base::fail({ENOTSUP, witness.reasons.front()});
     auto evidence = gather(witness);
     if (!evidence) return base::fail(evidence.error());
-    const fs::path root(witness.rootdir);
+    const fs::path root = kept_root(witness.rootdir, cwd_);
     auto kept = keep_file(root, name_, pack({listing.texts, *std::move(evidence)}));
     if (kept) forget_oldest((kept_directory(root) / name_).parent_path());
     return kept;

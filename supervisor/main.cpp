@@ -20,6 +20,7 @@
 #include "supervisor/config.h"
 #include "supervisor/doctor.h"
 #include "supervisor/engines.h"
+#include "supervisor/hints.h"
 #include "supervisor/home.h"
 #include "supervisor/interpreter.h"
 #include "supervisor/json_report.h"
@@ -72,7 +73,7 @@ bool shows_tests_output(const std::vector<std::string>& words) {
 // A suite's own directory of that name is a path, as every other word.
 bool is_doctor(const std::vector<std::string>& words) {
     std::error_code ignored;
-    return !words.empty() && words.front() == "doctor" && !std::filesystem::exists("doctor", ignored);
+    return !words.empty() && words.front() == kDoctor && !std::filesystem::exists(kDoctor, ignored);
 }
 
 // On stderr: the ids are on stdout, for programs.
@@ -187,8 +188,13 @@ int run(std::vector<std::string> words) {
         is_mistaken = !settled;
         return settled;
     };
+    if (!config->note.empty() && verbosity >= 0 && !settings.list) printer.line("tach: " + config->note);
+    const std::vector<std::string> pytest_words = settings.pytest_args;
     Session session(std::move(settings), *home, *std::move(interpreter), seed, interactive, printer);
     auto code = session.run(settle_rest);
+    if (code && *code == kUsageExit) {
+        for (const std::string& hint : hints(pytest_words)) fmt::print(stderr, "tach: {}\n", hint);
+    }
     if (is_mistaken) return refuse(code.error(), kUsageExit);
     if (memory && code && *code == 0) remember(*memory, session.listing(), verbosity);
     if (explains && code) return explain(session, printer, json, *code);

@@ -195,7 +195,6 @@ class Session {
 
     // --- session_routes.cpp: which tests are not treated as the others
     [[nodiscard]] bool wants_analysis() const;
-    [[nodiscard]] std::filesystem::path rootdir() const { return analysis_file_.parent_path().parent_path(); }
     [[nodiscard]] base::Result<base::RunningCommand> launch_analysis() const;
     void start_analysis();
     void start_compiler();
@@ -284,6 +283,8 @@ class Session {
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 
     std::optional<base::RunningCommand> analysis_;  // while it runs
+    std::filesystem::path rootdir_;    // pytest's
+    std::filesystem::path kept_root_;  // has .tach: as a rule the same, see project_directories.h
     std::filesystem::path analysis_file_;
     std::int64_t analysis_started_ns_ = 0;
     bool are_sources_late_ = false;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "supervisor/kept_file.h"
+#include "supervisor/project_directories.h"
 #include "supervisor/session.h"
 #include "supervisor/split.h"
 
@@ -121,11 +122,14 @@ void Session::handle_zygote(Id, const Message& message) {
 }
 
 void Session::root_known(const Message& message) {
-    if (!memory_) memory_ = Memory::load(std::filesystem::path(std::string(message.string(0))));
+    rootdir_ = std::string(message.string(0));
+    std::error_code gone;
+    kept_root_ = kept_root(rootdir_, std::filesystem::current_path(gone));
+    if (!memory_) memory_ = Memory::load(kept_root_);
     verbosity_ = std::atoi(std::string(message.string(2)).c_str());  // NOLINT(cert-err34-c): 0 when it makes no sense
-    analysis_file_ = kept_directory(std::string(message.string(0))) / "analysis";
+    analysis_file_ = kept_directory(kept_root_) / "analysis";
     // The harness puts what it has imported there. Where it cannot be made nothing is kept, and nothing is lost.
-    if (settings_.loader.value) static_cast<void>(make_kept_directory(rootdir()));
+    if (settings_.loader.value) static_cast<void>(make_kept_directory(kept_root_));
     start_analysis();
     std::string entries;
     for (const std::string& file : memory_->files_with_late_fixtures()) {
@@ -143,7 +147,8 @@ void Session::root_known(const Message& message) {
         imports.append(module).append("\n").append(known.origin).append("\n").append(known.stamp);
     }
     const std::string unaffected = fmt::format("{}", fmt::join(settings_.unaffected, std::string_view("\0", 1)));
-    const std::array<std::string_view, 3> strings{entries, imports, unaffected};
+    const std::string kept = kept_directory(kept_root_).string();
+    const std::array<std::string_view, 4> strings{entries, imports, unaffected, kept};
     if (auto posted = processes_.at(zygote_).peer.post(Kind::kLate, shm::kNoItem, 0, 0, strings); !posted) {
         fail_run(posted.error().what);
     }

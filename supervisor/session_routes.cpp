@@ -39,7 +39,7 @@ bool Session::wants_analysis() const {
 }
 
 base::Result<base::RunningCommand> Session::launch_analysis() const {
-    if (auto made = make_kept_directory(rootdir()); !made) return base::fail(made.error());
+    if (auto made = make_kept_directory(kept_root_); !made) return base::fail(made.error());
     std::error_code gone;
     const auto cwd = std::filesystem::current_path(gone);
     const std::vector<std::string> question{"--output=" + analysis_file_.string()};
@@ -103,7 +103,7 @@ std::string Session::guard_key(std::string_view file) {
     const std::string contents = suspicions_.contents_key(file);
     if (contents.empty()) return {};
     std::vector<std::filesystem::path> files;
-    if (!suspicions_.ini_file().empty()) files.push_back(rootdir() / suspicions_.ini_file());
+    if (!suspicions_.ini_file().empty()) files.push_back(rootdir_ / suspicions_.ini_file());
     const std::string extra = fmt::format("{} {} {}", contents, python_version_, word(settings_.engine.value));
     return key->second = content_keys_.key(files, extra);
 }
@@ -164,7 +164,7 @@ void Session::start_compiler() {
                                      fmt::format("--parent={}", ::getpid()),
                                      "--imports=" + uncompiled_->imports,
                                      "--output=" + uncompiled_->image,
-                                     "--root=" + rootdir().string(),
+                                     "--root=" + rootdir_.string(),
                                      "--python=" + plan_.interpreter.executable.string()};
     if (analysis_started_ns_ != 0 && !analysis_ && sources_unknown_.empty())
         command.push_back("--analysis=" + analysis_file_.string());

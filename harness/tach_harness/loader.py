@@ -67,13 +67,17 @@ class Loader:
 
         rewrite._read_pyc = read_pyc
 
-    def tell(self, rootdir: Path) -> None:
-        """At the end of collection; has an image made for the next run, if this one had to do without some modules."""
+    def tell(self, cache: Path) -> None:
+        """At the end of collection; has an image made for the next run, if this one had to do without some modules.
+
+        `cache` is the project's own; a nearer one counts where the next run will look, which does not know the root.
+        """
         hits, stale, unsigned, damaged = native.bytecode_counts()
         files = (b"", b"")
         with suppress(OSError):
-            # Where the next run will look: it does not know the root directory.
-            directory = self._directory or str(rootdir / ".tach" / "cache")
+            project = str(cache.parent.parent)
+            is_nearer = self._directory == project or self._directory.startswith(project.rstrip("/") + "/")
+            directory = self._directory if is_nearer else str(cache)
             if damaged:
                 self.problem = f"the bytecode image is not used: {image.path_in(directory)}: damaged"
                 os.unlink(image.path_in(directory))  # its index is sound, so that nobody else would make it anew

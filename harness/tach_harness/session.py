@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import _pytest.config
@@ -38,12 +39,11 @@ class Remembered:
     """What the supervisor tells at the start of the session, KIND_LATE of shm/message.h; received when asked for."""
 
     @functools.cached_property
-    def _strings(self) -> tuple[list[str], list[str], list[str]]:
-        late, imports, unaffected = (
+    def _strings(self) -> tuple[list[str], ...]:
+        return tuple(
             [record for record in string.decode("utf-8", "surrogateescape").split("\0") if record]
             for string in receive().strings
         )
-        return late, imports, unaffected
 
     @property
     def late_fixtures(self) -> dict[str, list[str]]:
@@ -67,6 +67,11 @@ class Remembered:
     def unaffected(self) -> frozenset[str]:
         """Files no test of which is wanted."""
         return frozenset(self._strings[2])
+
+    @property
+    def kept_directory(self) -> Path:
+        """The project's .tach."""
+        return Path(self._strings[3][0])
 
 
 class TachPlugin:
@@ -185,7 +190,7 @@ class TachPlugin:
         if not self.options.loader:
             return
         try:
-            self.loader.tell(session.config.rootpath)
+            self.loader.tell(self.remembered.kept_directory / "cache")
         except Exception as error:  # a suite may have replaced what we call; no image is worth a run
             send(native.KIND_LOADED, strings=(text(f"no bytecode image is made: {error!r}"), b"", b""))
 

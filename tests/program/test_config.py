@@ -131,3 +131,85 @@ def test_an_option_without_its_value(project: Project) -> None:
     assert len(result.err.splitlines()) == 1
     assert "--seed" in result.err
     assert "many" in result.err
+
+
+OTHERS = "exclude = ['docs']\nsource_roots = ['src']\n[[modules]]\npath = 'app'\ndepends_on = []\n"
+
+
+def test_the_file_of_another_tool_of_that_name(project: Project) -> None:
+    """It checks the boundaries between modules; its users must be able to run their tests."""
+    project.write("tach.toml", OTHERS)
+    project.write("pyproject.toml", "[tool.tach]\nseed = 12\n")
+    result = project.tach().expect(0, passed=2)
+    notes = [line for line in result.lines if "another tool" in line]
+    assert notes == [] and "seed 12" in result.out  # ours was found, and it says nothing of the other
+    (project / "pyproject.toml").unlink()
+    result = project.tach().expect(0, passed=2)
+    (note,) = [line for line in result.lines if "another tool" in line]
+    assert note.endswith("tach.toml: left alone, since it is for another tool of that name: exclude, modules, source_roots")
+
+
+def test_keys_of_both_tools_in_one_file(project: Project) -> None:
+    project.write("tach.toml", "seed = 11\n" + OTHERS)
+    assert project.json().expect(0, passed=2).data["seed"] == 11
+
+
+def test_a_slip_beside_keys_of_the_other_tool_is_still_one(project: Project) -> None:
+    project.write("tach.toml", "sead = 11\n" + OTHERS)
+    assert "tach.toml:1:1: sead: unknown key, did you mean seed?" in project.tach().expect(4).err
+
+
+def test_config_names_a_file_of_the_other_tool(project: Project) -> None:
+    project.write("tach.toml", OTHERS)
+    assert "--config tach.toml: it is the file of another tool" in project.tach("--config", "tach.toml").expect(4).err
+
+
+def test_what_lies_in_the_home_directory_is_of_no_project(project: Project) -> None:
+    project.write("tach.toml", "nonsense = 1\n")
+    project.write("work/test_it.py", "def test_a(): pass\n")
+    project.tach(cwd=project / "work", env={"HOME": str(project.path)}).expect(0, passed=1)
+
+
+def test_a_working_copy_is_the_whole_project(project: Project) -> None:
+    project.write("tach.toml", "nonsense = 1\n")
+    project.write("work/.git/HEAD", "ref: refs/heads/main\n")
+    project.write("work/tests/test_it.py", "def test_a(): pass\n")
+    project.tach(cwd=project / "work/tests").expect(0, passed=1)
+
+
+def test_what_is_learned_belongs_to_the_project(project: Project) -> None:
+    """The image of imports is looked for upwards; a .tach that lies further up by chance gets nothing."""
+    (project / ".tach/cache").mkdir(parents=True)
+    project.write("work/.git/HEAD", "ref: refs/heads/main\n")
+    project.write("work/test_it.py", "import json\ndef test_a(): pass\n")
+    project.tach(cwd=project / "work").expect(0, passed=1)
+    assert list((project / ".tach/cache").iterdir()) == []
+    assert {"memory.json", "cache"} <= {path.name for path in (project / "work/.tach").iterdir()}
+
+
+def test_the_home_directory_gets_no_memory_of_its_projects(project: Project) -> None:
+    """pytest's rootdir is what the arguments have in common."""
+    project.write("one/test_one.py", "def test_a(): pass\n")
+    project.write("two/test_two.py", "def test_a(): pass\n")
+    home = {"HOME": str(project.path)}
+    project.tach(".", "../two", cwd=project / "one", env=home).expect(0, passed=2)
+    assert not (project / ".tach").exists()
+    assert (project / "one/.tach/memory.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--enigne", "fork"), "tach: --enigne: did you mean --engine?"),
+        (("--worker=2",), "tach: --worker: did you mean --workers?"),
+        (("docter",), "tach: docter: did you mean the subcommand doctor?"),
+    ],
+)
+def test_a_mistyped_word_that_pytest_refuses(project: Project, words: tuple[str, ...], hint: str) -> None:
+    result = project.tach(*words).expect(4)
+    assert hint in (result.out + result.err).splitlines()
+
+
+def test_no_hint_where_pytest_is_content(project: Project) -> None:
+    project.write("conftest.py", "def pytest_addoption(parser): parser.addoption('--worker', action='store_true')\n")
+    assert "did you mean" not in str(project.tach("--worker").expect(0, passed=2))
