@@ -58,6 +58,7 @@ Result<pid_t> spawn(const std::vector<std::string>& command, int standard_output
     sigset_t ignored_here;
     ::sigemptyset(&ignored_here);
     ::sigaddset(&ignored_here, SIGPIPE);
+    ::sigaddset(&ignored_here, SIGXFSZ);
     ::posix_spawnattr_setsigdefault(&settings.attributes, &ignored_here);
     ::posix_spawnattr_setflags(&settings.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     std::vector<char*> variables = environment_in_english();

@@ -115,6 +115,7 @@ Result<pid_t> spawn(const std::vector<std::string>& command, std::span<const int
     sigset_t ignored_here;
     ::sigemptyset(&ignored_here);
     ::sigaddset(&ignored_here, SIGPIPE);
+    ::sigaddset(&ignored_here, SIGXFSZ);
     ::posix_spawnattr_setsigdefault(&attributes, &ignored_here);
     ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     pid_t pid = -1;

@@ -124,7 +124,8 @@ std::size_t columns(std::string_view text) {
 }
 
 void LinePrinter::write(std::string_view bytes) {
-    if (!broken_ && !bytes.empty()) broken_ = !terminal_.write(bytes);
+    if (broken() || bytes.empty() || terminal_.write(bytes)) return;
+    write_error_ = errno != 0 ? errno : EIO;
 }
 
 unsigned LinePrinter::width() const {

@@ -65,7 +65,8 @@ class LinePrinter {
     void finish();
 
     // The reader is gone, or the disk is full: everything since was dropped.
-    [[nodiscard]] bool broken() const { return broken_; }
+    [[nodiscard]] bool broken() const { return write_error_ != 0; }
+    [[nodiscard]] int write_error() const { return write_error_; }  // errno; 0: nothing was dropped
 
   private:
     void write(std::string_view bytes);
@@ -74,7 +75,7 @@ class LinePrinter {
     std::string status_;     // as painted now
     std::string begun_;      // the line without a newline yet, kept
     bool mid_line_ = false;  // the same, but written already
-    bool broken_ = false;
+    int write_error_ = 0;
 };
 
 }  // namespace tach::supervisor

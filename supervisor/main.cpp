@@ -30,6 +30,7 @@
 #include "supervisor/session.h"
 #include "supervisor/settings.h"
 #include "supervisor/since.h"
+#include "supervisor/standard_streams.h"
 #include "supervisor/usage.h"
 
 namespace {
@@ -42,6 +43,12 @@ constexpr int kInternalExit = 3;  // pytest.ExitCode.INTERNAL_ERROR
 int refuse(const tach::base::Error& error, int code) {
     fmt::print(stderr, "tach: {}\n", error.what);
     return code;
+}
+
+// Prints what the user has asked for; `code` stands if that is there.
+int show(std::string_view text, int code = 0) {
+    const auto shown = write_stdout(text);
+    return shown ? code : refuse(shown.error(), kInternalExit);
 }
 
 std::uint64_t draw_seed() {
@@ -127,10 +134,7 @@ tach::base::Result<void> settle(Settings& settings, const Home& home, const std:
 int explain(Session& session, Printer& printer, bool json, int code) {
     const auto explanation = session.explain();
     printer.finish();
-    if (explanation) {
-        fmt::print("{}", json ? explanation->json() : explanation->text());
-        return 0;
-    }
+    if (explanation) return show(json ? explanation->json() : explanation->text());
     if (!explanation.error().what.empty()) return refuse(explanation.error(), kUsageExit);
     for (const auto& [stage, text] : session.listing().texts) printer.text(stage, text);
     printer.finish();
@@ -142,14 +146,8 @@ int run(std::vector<std::string> words) {
     if (doctor) words.erase(words.begin());
     auto line = parse_command_line(words);
     if (!line) return refuse(line.error(), kUsageExit);
-    if (line->help) {
-        fmt::print("{}", help_text());
-        return 0;
-    }
-    if (line->version) {
-        fmt::print("tach-supervisor {}\n", TACH_VERSION);
-        return 0;
-    }
+    if (line->help) return show(help_text());
+    if (line->version) return show(fmt::format("tach-supervisor {}\n", TACH_VERSION));
     std::error_code gone;
     const std::filesystem::path cwd = std::filesystem::current_path(gone);
     if (gone)
@@ -159,10 +157,7 @@ int run(std::vector<std::string> words) {
     Settings settings = settle(*line, *config);
     if (settings.list && settings.explain)
         return refuse({EINVAL, "--list and --explain: give one of them"}, kUsageExit);
-    if (doctor) {
-        fmt::print("{}", doctor_report(settings, cwd));
-        return 0;
-    }
+    if (doctor) return show(doctor_report(settings, cwd));
     auto interpreter = find_interpreter(interpreter_search(settings, cwd));
     if (!interpreter) return refuse(interpreter.error(), kUsageExit);
     auto home = find_home();
@@ -178,7 +173,10 @@ int run(std::vector<std::string> words) {
     if (settings.list) {
         settings.pytest_args.emplace_back("--collect-only");
         if (!json && !settings.since) memory.emplace(settings, *interpreter, *home, cwd);
-        if (memory && list_again(*memory, printer, verbosity)) return 0;
+        if (memory && list_again(*memory, printer, verbosity)) {
+            const auto written = printed(printer.write_error());
+            return written ? 0 : refuse(written.error(), kInternalExit);
+        }
     }
     const std::uint64_t seed = settings.seed.value.value_or(draw_seed());
     const bool explains = settings.explain.has_value();
@@ -198,7 +196,12 @@ int run(std::vector<std::string> words) {
     if (is_mistaken) return refuse(code.error(), kUsageExit);
     if (memory && code && *code == 0) remember(*memory, session.listing(), verbosity);
     if (explains && code) return explain(session, printer, json, *code);
-    if (json) fmt::print("{}", json_report(session.report_inputs(), session.results()));
+    if (json) {
+        const auto written = write_stdout(json_report(session.report_inputs(), session.results()));
+        if (!written) return refuse(written.error(), kInternalExit);
+    } else if (const auto written = printed(printer.write_error()); !written) {
+        return refuse(written.error(), kInternalExit);
+    }
     if (code) return *code;
     return refuse(code.error(), code.error().code == EINVAL ? kUsageExit : kInternalExit);
 }
@@ -206,6 +209,8 @@ int run(std::vector<std::string> words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    hold_standard_streams();
     std::signal(SIGPIPE, SIG_IGN);  // `tach-supervisor | head`: the tests are still run, and the exit code is theirs
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, which can be told
     return run({argv + 1, argv + argc});
 }

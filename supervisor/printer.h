@@ -57,6 +57,7 @@ class Printer {
     void finish() { lines_.finish(); }
 
     [[nodiscard]] bool broken() const { return lines_.broken(); }
+    [[nodiscard]] int write_error() const { return lines_.write_error(); }
 
   private:
     LinePrinter lines_;

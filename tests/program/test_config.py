@@ -146,7 +146,9 @@ def test_the_file_of_another_tool_of_that_name(project: Project) -> None:
     (project / "pyproject.toml").unlink()
     result = project.tach().expect(0, passed=2)
     (note,) = [line for line in result.lines if "another tool" in line]
-    assert note.endswith("tach.toml: left alone, since it is for another tool of that name: exclude, modules, source_roots")
+    assert note.endswith(
+        "tach.toml: left alone, since it is for another tool of that name: exclude, modules, source_roots"
+    )
 
 
 def test_keys_of_both_tools_in_one_file(project: Project) -> None:
