@@ -283,8 +283,8 @@ class Session {
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 
     std::optional<base::RunningCommand> analysis_;  // while it runs
-    std::filesystem::path rootdir_;    // pytest's
-    std::filesystem::path kept_root_;  // has .tach: as a rule the same, see project_directories.h
+    std::filesystem::path rootdir_;                 // pytest's
+    std::filesystem::path kept_root_;               // has .tach: as a rule the same, see project_directories.h
     std::filesystem::path analysis_file_;
     std::int64_t analysis_started_ns_ = 0;
     bool are_sources_late_ = false;
