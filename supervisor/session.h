@@ -10,6 +10,7 @@
 // that broke the protocol, or that must be replaced, is killed or finished and the pool forks another. Messages of
 // processes are claims: indices are checked, and what makes no sense costs that process its life, not ours.
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -81,6 +82,12 @@ class Session {
         bool retired = false;    // and said that it has
     };
 
+    struct SessionFixture {
+        std::uint32_t base = 0;  // the one that it is set up in
+        std::string name;
+        auto operator<=>(const SessionFixture&) const = default;
+    };
+
     struct Item {
         std::uint32_t unit = 0;
         std::uint32_t base = 0;
@@ -88,7 +95,7 @@ class Session {
         std::uint32_t flags = 0;
         std::uint32_t module = 0;
         std::string file;
-        std::vector<std::string> session_fixtures;
+        std::vector<SessionFixture> session_fixtures;
         std::vector<shm::Message> messages;  // for the controller, until they are passed on
         bool started = false;
         bool held_done = false;  // finished but for what its layer's end may add

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <utility>
@@ -172,7 +173,13 @@ void Session::add_item(const Message& message) {
     item.opens_base = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t1, 0, kMostBases));
     item.module = modules_.try_emplace(file, static_cast<std::uint32_t>(modules_.size())).first->second;
     item.file = file;
-    item.session_fixtures = split(message.string(2), '\n');
+    for (const std::string& line : split(message.string(2), '\n')) {
+        SessionFixture fixture;
+        const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), fixture.base);
+        if (error != std::errc() || fixture.base > item.base) return fail_run("a session fixture of an unknown base");
+        fixture.name.assign(end, line.data() + line.size());
+        item.session_fixtures.push_back(std::move(fixture));
+    }
     nodeids_.emplace_back(message.string(0));
     items_.push_back(std::move(item));
 }

@@ -49,7 +49,7 @@ Schedule Session::make_schedule() const {
 void Session::begin_running() {
     stage_ = Stage::kRunning;
     for (std::uint32_t i = 0; i < items_.size(); ++i) {
-        if (items_[i].opens_base == bases_.size()) bases_.push_back(Base{.opened_by = i});
+        while (bases_.size() <= items_[i].opens_base) bases_.push_back(Base{.opened_by = i});
     }
     for (const Item& item : items_) {
         if (item.base >= bases_.size()) return fail_run("the zygote announced an item of a base that no item opens");
@@ -247,21 +247,20 @@ void Session::take_live(std::uint32_t number) {
 }
 
 std::vector<std::uint32_t> Session::items_of_live(std::uint32_t number) const {
-    std::set<std::string> copied;  // set up in a base that can be forked: everybody has them
-    for (std::uint32_t b = 1; b < number; ++b) {
-        if (bases_[b].state != BaseState::kReady) continue;
-        const auto& names = items_[bases_[b].opened_by].session_fixtures;
-        copied.insert(names.begin(), names.end());
+    const auto is_copied = [&](const SessionFixture& fixture) {  // it is in a base that can be forked: everybody has it
+        return fixture.base < number && bases_[fixture.base].state == BaseState::kReady;
+    };
+    std::set<SessionFixture> fixtures;
+    for (const SessionFixture& fixture : items_[bases_[number].opened_by].session_fixtures) {
+        if (fixture.base <= number) fixtures.insert(fixture);
     }
-    std::set<std::string> fixtures(items_[bases_[number].opened_by].session_fixtures.begin(),
-                                   items_[bases_[number].opened_by].session_fixtures.end());
     std::set<std::uint32_t> items;
     for (bool grown = true; grown;) {
         grown = false;
         for (std::uint32_t i = 0; i < items_.size(); ++i) {
             const auto& names = items_[i].session_fixtures;
-            const bool uses = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-                return fixtures.contains(name) && !copied.contains(name);
+            const bool uses = std::any_of(names.begin(), names.end(), [&](const SessionFixture& fixture) {
+                return fixtures.contains(fixture) && !is_copied(fixture);
             });
             if (!uses || items_[i].complete || (cut_ && i > *cut_) || !items.insert(i).second) continue;
             grown = true;

@@ -9,12 +9,14 @@ advance (`getfixturevalue`, event loops) makes an item *dynamic*: its module bec
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 from _pytest.fixtures import get_scope_package
 
+from . import plugin_plans
 from .link import native, send, text
 from .options import Options
 
@@ -42,7 +44,7 @@ def fixture_closure(item: pytest.Item) -> dict[str, Any]:
         manager = item.session._fixturemanager
         kwargs = {"funcargs": False} if "funcargs" in inspect.signature(manager.getfixtureinfo).parameters else {}
         info = manager.getfixtureinfo(node=item, func=lambda: None, cls=None, **kwargs)
-    return info.name2fixturedefs if info is not None else {}
+    return plugin_plans.widened(item, info.name2fixturedefs) if info is not None else {}
 
 
 def active_definitions(closure: dict[str, Any]) -> Iterator[Any]:
@@ -65,7 +67,9 @@ def registered_definitions(session: pytest.Session) -> Iterator[Any]:
 
 
 def is_wide(definition: Any) -> bool:
-    return definition.scope != "function" and definition.argname not in HARMLESS_WIDE
+    if definition.scope == "function" or definition.argname in HARMLESS_WIDE:
+        return False
+    return not plugin_plans.is_harmless(definition)
 
 
 def depends_on_parameters(item: pytest.Item, closure: dict[str, Any], definition: Any) -> bool:
@@ -114,7 +118,7 @@ def scope_node(item: pytest.Item, definition: Any) -> Any:
 class ItemPlan:
     """One item's wide fixtures."""
 
-    __slots__ = ("item", "wide", "session", "held", "flags", "base", "opens_base", "unit", "late")
+    __slots__ = ("item", "wide", "session", "held", "flags", "base", "opens_base", "base_of", "unit", "late")
 
     def __init__(self, item: pytest.Item) -> None:
         self.item = item
@@ -125,6 +129,7 @@ class ItemPlan:
         self.base = 0
         self.opens_base = 0  # the base that is filled from this item, which is the first to need its fixtures
         self.unit = 0
+        self.base_of: dict[int, int] = {}  # id of a FixtureDef in `session` -> the base that it is set up in
         self.late: list[Any] = []  # wide FixtureDefs that it is going to ask for while it runs
 
         closure = fixture_closure(item)
@@ -176,6 +181,10 @@ def code_mentions(code: Any) -> tuple[bool, set[str]]:
     return asks, strings
 
 
+def _is_asynchronous(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
 class DynamicScan:
     """Finds items that may ask for wide fixtures at run time; caches what it learned of each function."""
 
@@ -195,8 +204,8 @@ class DynamicScan:
         """Names of the fixtures that the item may ask for while it runs; None if it asks for none."""
         function = getattr(item, "function", None)
         functions = [function] if function is not None else []
-        functions += [d.func for d in active_definitions(closure) if not d.func.__module__.startswith("_pytest.")]
-        names: set[str] = set(self._late.get(item.nodeid.partition("::")[0], ()))
+        functions += [d.func for d in active_definitions(closure) if not plugin_plans.is_known(d)]
+        names = set(self._late.get(item.nodeid.partition("::")[0], ())) - closure.keys()
         dynamic = bool(names)
         for candidate in functions:
             asks, strings = self._function(candidate)
@@ -205,7 +214,7 @@ class DynamicScan:
                 names |= strings
         if dynamic and hasattr(item, "callspec"):
             names |= {value for value in item.callspec.params.values() if isinstance(value, str)}
-        if function is not None and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        if _is_asynchronous(function) and not plugin_plans.is_foreseen(item):
             dynamic = True  # event loops of plugins are fixtures that are fetched late
         return names if dynamic else None
 
@@ -282,24 +291,47 @@ class Plan:
         """
         if self.split_wide:
             return
-        seen: set[int] = set()
+        everybodys = self._session_fixtures_of_all()
+        base_of: dict[int, int] = {}
         base = 0
         for plan in self.items:
-            new = {id(definition) for definition in plan.session} - seen
-            if new:
-                seen |= new
+            new = [definition for definition in plan.session if id(definition) not in base_of]
+            for group in self._parted(plan.item, new, everybodys):
                 base += 1
                 plan.opens_base = base
+                base_of.update((id(definition), base) for definition in group)
             plan.base = base
+            plan.base_of = {id(definition): base_of[id(definition)] for definition in plan.session}
         for plan, following in zip(reversed(self.items[:-1]), reversed(self.items)):
             if plan.unit and plan.unit == following.unit:
                 plan.base = following.base
+
+    def _session_fixtures_of_all(self) -> set[int]:
+        """What all items use, which is mostly autouse."""
+        common: set[int] | None = None
+        for plan in self.items:
+            own = {id(definition) for definition in plan.session}
+            common = own if common is None else common & own
+        return common or set()
+
+    @staticmethod
+    def _parted(item: pytest.Item, new: list[Any], everybodys: set[int]) -> list[list[Any]]:
+        """What comes first and is everybody's is a base of its own.
+
+        What comes after it may be live, which would make all tests that have something in common with it shared.
+        """
+        common = list(itertools.takewhile(lambda definition: id(definition) in everybodys, new))
+        closure = fixture_closure(item)
+        asked = {id(closure[name][-1]) for d in common for name in d.argnames if name in closure}
+        common += [d for d in new if id(d) in asked and d not in common]
+        rest = [d for d in new if d not in common]
+        return [group for group in (common, rest) if group]
 
     def announce(self, wanted_workers: int, deselected: int) -> None:
         """Send every item and the end of the collection."""
         config = self.session.config
         for index, plan in enumerate(self.items):
-            fixtures = "\n".join(d.argname for d in plan.session)
+            fixtures = "\n".join(f"{plan.base_of.get(id(d), 0)} {d.argname}" for d in plan.session)
             strings = (text(plan.item.nodeid), text(str(plan.item.path)), text(fixtures))
             base, opens = plan.base, plan.opens_base
             send(native.KIND_ITEM, index, plan.unit, plan.flags, t0=base, t1=opens, strings=strings, with_next=True)

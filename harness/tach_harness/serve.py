@@ -141,7 +141,7 @@ class Server:
         Forgotten(self.session, self.plan)
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
-        worker.open_session_layer(message.item)
+        worker.open_session_layer(message.item, self.number)
         reason = layers.live_reason()
         send(native.KIND_BASE_READY, item=message.item, a=self.number, b=int(bool(reason)), strings=(text(reason),))
         if reason:

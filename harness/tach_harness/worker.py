@@ -370,13 +370,18 @@ class Worker:
             self.open_session_layer(index)
             self._note_if_live(index)
 
-    def open_session_layer(self, index: int) -> None:
-        """In a base: set up the session fixtures of the item that is the first to need them."""
+    def open_session_layer(self, index: int, base: int | None = None) -> None:
+        """In a base: set up the session fixtures of the item that is the first to need them.
+
+        Those of later bases are left out.
+        """
         native.begin(index, native.MODE_SHARED)
         plan = self.plan.items[index]
         self.reporter.begin(index, plan.item)
         try:
-            self.filler.fill_session(plan.item, plan.session)
+            self.filler.fill_session(
+                plan.item, [d for d in plan.session if base is None or plan.base_of[id(d)] <= base]
+            )
         except KeyboardInterrupt as error:
             send_exit(index, error)
             self.interrupted = True
