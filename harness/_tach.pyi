@@ -4,7 +4,11 @@ One process has one channel: RuntimeError is raised by what needs it before `att
 Descriptors that are handed over belong to the module from then on.
 """
 
+from collections.abc import Iterable
 from types import CodeType
+from typing import TypeVar
+
+_Element = TypeVar("_Element", int, tuple[int, int])
 
 VERSION: str  # of tach
 
@@ -225,6 +229,20 @@ def recursion_take_over() -> None:
 
 def recursion_give_room(frames: int, /) -> None:
     """Let there be room for so many frames more than sys.getrecursionlimit() says."""
+
+# --- numbers that were seen before, in any process of the run, zygote/seen_functions.h ----------------------------------
+
+def seen_open() -> None:
+    """Before the first fork: make the table that all share. What it forgets is seen as new once more."""
+
+def seen_all(owner: int, elements: Iterable[int] | Iterable[tuple[int, int]], /) -> bool:
+    """Whether it has all these numbers, or pairs, of that owner: a hash of 64 bits."""
+
+def seen_missing(owner: int, elements: Iterable[_Element], /) -> list[_Element]:
+    """Those that it does not have."""
+
+def seen_add(owner: int, elements: Iterable[int] | Iterable[tuple[int, int]], /) -> None:
+    """From now on it has them."""
 
 # --- the snapshot engine, zygote/rewinder.h ---------------------------------------------------------------------------
 

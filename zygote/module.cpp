@@ -27,6 +27,7 @@
 #include "zygote/import_functions.h"
 #include "zygote/recursion_room.h"
 #include "zygote/rewinder.h"
+#include "zygote/seen_functions.h"
 #include "zygote/snapshot_functions.h"
 
 namespace {
@@ -512,7 +513,8 @@ PyMODINIT_FUNC PyInit__tach() {  // NOLINT(readability-identifier-naming): CPyth
     if (PyModule_AddStringConstant(module, "VERSION", TACH_VERSION) != 0 ||
         PyModule_AddFunctions(module, tach::zygote::import_functions()) != 0 ||
         PyModule_AddFunctions(module, tach::zygote::snapshot_functions()) != 0 ||
-        PyModule_AddFunctions(module, tach::zygote::recursion_functions()) != 0) {
+        PyModule_AddFunctions(module, tach::zygote::recursion_functions()) != 0 ||
+        PyModule_AddFunctions(module, tach::zygote::seen_functions()) != 0) {
         Py_DECREF(module);
         return nullptr;
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest import unraisableexception
 
-from . import garbage, log_file
+from . import garbage, log_file, measured
 from .link import Message, native, receive, send
 from .reports import PHASES, CrashReport, apply_extras
 from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
@@ -199,6 +199,7 @@ def run(session: pytest.Session, plugin: TachPlugin) -> bool:
         return _replay_all(session, plugin)
     finally:
         garbage.show()
+        measured.merge()
 
 
 def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:

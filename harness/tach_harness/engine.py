@@ -26,6 +26,7 @@ from collections.abc import Callable
 from os import EX_SOFTWARE, _exit, getpid, waitpid
 from typing import NamedTuple, NoReturn, Protocol
 
+from . import measured
 from .link import native, send, tell_user, text
 from .options import Options
 from .process import flush_buffers, fork
@@ -76,9 +77,11 @@ class Engine(Protocol):
         ...
 
 
-def run_new_atexit_callbacks() -> None:
-    """Run the callbacks that were registered since the fork; those from before belong to the controller."""
+def run_new_atexit_callbacks() -> bool:
+    """Run the callbacks that were registered since the fork; those from before belong to the controller. True if any."""
+    any_new = atexit._ncallbacks() > 0
     atexit._run_exitfuncs()
+    return any_new
 
 
 def die_of_exception() -> NoReturn:
@@ -100,9 +103,11 @@ class ForkEngine:
 
     def push(self) -> Verdict | None:
         flush_buffers()
+        measured.flush_all()
         native.offsets_save()
         parent = getpid()
-        pid = fork()
+        with measured.forking():
+            pid = fork()
         if pid == 0:
             native.die_with_parent(parent)
             native.snapshot_forget()
@@ -135,7 +140,9 @@ class ForkEngine:
         if not native.is_producer():
             _exit(0)  # a process that a test forked came back into the harness
         gc.collect(1)
-        run_new_atexit_callbacks()
+        measured.flush()
+        if run_new_atexit_callbacks():
+            measured.flush_at_exit()
         flush_buffers()
         native.leave_verdict(verdict.interrupted)
         _exit(0)
@@ -292,6 +299,7 @@ class SnapshotEngine:
 
     def _push(self) -> int:
         flush_buffers()
+        measured.flush_all()
         self._layers.append(ExitCallbacks())
         outcome = native.snapshot_push()
         if outcome not in (native.SNAPSHOT_PUSHED, native.SNAPSHOT_CAME_BACK):
@@ -316,12 +324,16 @@ class SnapshotEngine:
         if not native.is_producer():
             _exit(0)  # a process that a test forked came back into the harness
         gc.collect(1)
+        measured.flush()
         callbacks = self._layers[-1]
-        why = native.snapshot_check() if callbacks.any_new() else ""
+        calls_back = callbacks.any_new()
+        why = native.snapshot_check() if calls_back else ""
         if why:
             return why
 
         def leave() -> None:
+            if calls_back:
+                measured.flush_at_exit()
             flush_buffers(same_files=native.snapshot_same_descriptors())
             flags = INTERRUPTED * verdict.interrupted | RENEWAL_DUE * verdict.renewal_due
             native.snapshot_rewind(position, flags, verdict.imports)

@@ -20,6 +20,7 @@ from _pytest.outcomes import Exit, OutcomeException
 from _pytest.runner import CallInfo
 from _pytest.warnings import catch_warnings_for_item
 
+from . import measured
 from .link import native
 from .plan import fixture_closure, is_wide
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter
@@ -169,6 +170,7 @@ class Filler:
 
         self._state.setup = watched
         try:
+            measured.switch_context(item, "setup")
             with _warnings_of(item), self._interruptible(native.PHASE_FILL):
                 _builtin_hook(item, "pytest_runtest_setup")(item=item)
         except KeyboardInterrupt:
@@ -213,6 +215,7 @@ class Filler:
             __tracebackhide__ = True  # a failure's text must be pytest's
             hook(item=item, nextitem=nextitem)
 
+        measured.switch_context(item, "teardown")
         with _warnings_of(item), self._interruptible(native.PHASE_POP):
             call = CallInfo.from_call(teardown, when="teardown", reraise=(Exit, KeyboardInterrupt))
         if call.excinfo is None and not item._report_sections and not self._reporter.has_logged():

@@ -159,9 +159,11 @@ def read_capture(config: pytest.Config) -> tuple[str, str]:
     return str(out), str(err)
 
 
-def open_hidden(name: str) -> int:
+def open_hidden(name: str, flags: int = 0) -> int:
     """A file in memory that survives rewinds and that the guard does not see; -1 where descriptors cannot be that high."""
     fresh = os.memfd_create(name, os.MFD_CLOEXEC)
+    if flags:
+        fcntl.fcntl(fresh, fcntl.F_SETFL, flags)
     try:
         return fcntl.fcntl(fresh, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
     except OSError:

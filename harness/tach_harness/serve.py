@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import controller, garbage, layers, modules
+from . import controller, garbage, layers, measured, modules
 from .engine import run_new_atexit_callbacks
 from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
@@ -53,6 +53,7 @@ class Server:
             self.plugin.unraised.find(self.session.config)
             self.plugin.unraised.take(0)
             know_capture_files(self.session.config)
+            measured.begin(self.session.config.pluginmanager)
             signal.signal(signal.SIGINT, self._remember_sigint())
             send(native.KIND_BASE_READY, a=0)
         while True:
@@ -84,7 +85,10 @@ class Server:
         descriptors = native.receive_fds()
         # The controller ends pytest's session, and with it what was registered to run at the interpreter's exit.
         flush_buffers()
-        if fork(keep_atexit=role == native.ROLE_CONTROLLER) != 0:
+        measured.flush_all()
+        with measured.forking():
+            child = fork(keep_atexit=role == native.ROLE_CONTROLLER)
+        if child != 0:
             for number in descriptors:
                 os.close(number)
             return False
@@ -159,11 +163,13 @@ class Server:
                 layers.Filler(self.session, reporter, self.plugin.unraised, self.plugin.suite_sigint).pop(item, None)
             except (KeyboardInterrupt, Exit) as error:
                 send_exit(reporter.index, error)
+        measured.flush()
         if self.number == 0:
             self._unlock_basetemp()
         else:
             gc.collect(1)
-            run_new_atexit_callbacks()
+            if run_new_atexit_callbacks():
+                measured.flush_at_exit()
             flush_buffers()
         send(native.KIND_RETIRED)
         _exit(0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import _pytest.config
 import pytest
 
-from . import garbage, quiet, solo, stateful
+from . import garbage, measured, quiet, solo, stateful
 from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .loader import Loader
@@ -93,6 +93,17 @@ class TachPlugin:
         self.run_uid = os.urandom(16).hex()  # as xdist has it
         self.remembered = Remembered()
         self.unraised = Unraised()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Any:
+        """Around pytest-cov, which starts here, and measures in another way if xdist is to run the tests."""
+        known: Any = early_config.known_args_namespace
+        if getattr(known, "numprocesses", None):
+            known.numprocesses = None  # pytest_cmdline_main takes it from the whole command line
+        if getattr(known, "dist", "no") != "no":
+            known.dist = "no"
+        yield
+        measured.hide_harness()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
@@ -201,6 +212,7 @@ class TachPlugin:
         return (
             solo.why_interactive(session.config)
             or quiet.why_not_quiet(session)
+            or measured.why_not()
             or stateful.why_stateful(session, self.options.rewindable)
         )
 
@@ -244,6 +256,7 @@ def run(raw_options: dict[str, Any], loader: Loader) -> int:
     """Run pytest with the plugin; returns what the process exits with."""
     options = Options.parse(raw_options)
     native.attach(*options.fds)
+    measured.hide_harness()
     identity = (sys.version.split()[0], pytest.__version__, sys.executable)
     native.guard_mark()
     native.recursion_take_over()

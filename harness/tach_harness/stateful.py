@@ -45,6 +45,7 @@ KNOWN_SAFE = frozenset(
         "pytest_forked",
         "pytest_subtests",
         "pytest_bdd",
+        "pytest_cov",  # see measured.py
         "pytest_django",
         "tach_harness",
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import garbage, layers, rerun
+from . import garbage, layers, measured, rerun
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
 from .imports import Imports
 from .link import native, receive, send, tell_user, text
@@ -579,6 +579,8 @@ class Worker:
         self._sigint = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         late = self._late(before) if before is not None and not interrupted else []
+        if late or not rewinding:
+            measured.flush()
         flags = native.DONE_HELD if (held or rewinding) else 0
         if self.imports is not None and self.imports.warmed:
             flags |= native.DONE_WARMED
