@@ -116,7 +116,7 @@ class _Journal:
         status = fstat(self._number)
         return status.st_dev, status.st_ino
 
-    def append(self, record: object) -> bool:
+    def append(self, record: Any) -> bool:
         """False if it could not be: the user has been told."""
         body = zlib.compress(marshal.dumps(record), 1)
         try:
