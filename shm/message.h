@@ -102,6 +102,9 @@ enum class Kind : std::uint16_t {
     kLive = 108,        // item; [why]: from this item on the tests of its process run shared
     kImported = 109,  // item; [pairs as in kLate]: modules that this item is not the first to import; a module without
                       // an origin is not worth remembering; one with origin, stamp of its file and why cannot be kept
+    kCategories =
+        111,  // from the controller or solo: item; [category of each of its reports, in order]: what pytest's terminal
+              // was told of them, where a plugin of the suite has a say in that
     kJudged = 110,  // item, after its first kDone: [what would have been in the way of a rewind, or ""]; of a test that
                     // was forked by the supervisor's wish
 };
@@ -130,6 +133,7 @@ enum ReportFlags : std::uint32_t {
     kReportXfail = 1U << 2,   // has wasxfail: xfailed when skipped, xpassed when passed
     kReportByMark = 1U << 3,  // the outcome is decided by the item's marks alone
     kReportStrict = 1U << 4,  // strict xpass
+    kReportSupersedes = 1U << 5,  // another attempt follows: what parts of the test were reported does not count
 };
 
 enum DoneFlags : std::uint32_t {

@@ -81,6 +81,12 @@ void ItemResult::add_report(const shm::Message& report) {
     const Outcome outcome = category_outcome(report.string(1));
     const std::uint32_t flags = report.head.b;
     const bool failed = (flags & shm::kReportFailed) != 0;
+    if ((flags & shm::kReportSupersedes) != 0) {
+        tally_ = {};
+        failures_ = 0;
+        in_doubt_ = false;
+        if (report.head.a < phases.size()) phases[report.head.a] = {};
+    }
     if (report.head.a < phases.size()) keep(phases[report.head.a], report);
     if (failed && (flags & shm::kReportXfail) == 0) ++failures_;
     if (failed && report.head.a == static_cast<std::uint32_t>(shm::Phase::kTeardown)) teardown_failed_ = true;
@@ -113,6 +119,17 @@ void ItemResult::add_amend(const shm::Message& report) {
     append_block(longrepr, report.string(3));
     out += report.string(4);
     err += report.string(5);
+}
+
+void ItemResult::recategorise(const shm::Message& categories) {
+    tally_ = {};
+    last_ = Outcome::kNone;
+    for (const std::string_view category : categories.strings) {
+        const Outcome outcome = category_outcome(category);
+        if (outcome == Outcome::kNone) continue;
+        ++tally_[index(outcome)];
+        last_ = outcome;
+    }
 }
 
 void ItemResult::add_done(const shm::Message& message_done) {

@@ -80,6 +80,9 @@ class ItemResult {
     // one teardown report: an item whose own teardown has failed already does not count a second error.
     void add_amend(const shm::Message& report);
 
+    // kCategories: what pytest's terminal was told of all its reports, in the place of what a worker could tell.
+    void recategorise(const shm::Message& categories);
+
     // kDone: the item is finished in an orderly way, or (kDoneHeld) but for what a layer's teardown may add
     // to it.
     void add_done(const shm::Message& done);

@@ -69,6 +69,10 @@ void Session::handle(Id id, Message message) {
             return run_done(id, message);
         case Kind::kDifference:
             return difference_found(message);
+        case Kind::kCategories:
+            if ((solo_ || id == controller_) && message.head.item < results_.size())
+                results_.at(message.head.item).recategorise(message);
+            return;
         default:
             return handle_item_message(id, std::move(message));
     }

@@ -16,7 +16,7 @@ from _pytest import unraisableexception
 
 from . import garbage, log_file, measured
 from .link import Message, native, receive, send
-from .reports import PHASES, CrashReport, apply_extras
+from .reports import PHASES, Categories, CrashReport, apply_extras, forget_superseded, has_own_categories
 from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ class Replayer:
         self.session = session
         self.plugin = plugin
         self._waiting: list[Message] = []
+        self.categories: Categories | None = None
+        if has_own_categories(session.config):
+            self.categories = Categories(session.config)
+            session.config.pluginmanager.register(self.categories, "tach-categories")
 
     def feed(self, message: Message) -> bool:
         """Take a message; True when an item is complete and was replayed."""
@@ -123,6 +127,8 @@ class Replayer:
             self._show(message.strings[0].decode() if message.strings else "")
             item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         elif kind == native.KIND_DONE:
+            if self.categories is not None:
+                self.categories.tell(message.item)
             self._take_stops(message)
         elif kind == native.KIND_CRASH:
             self._crash(item, message)
@@ -133,11 +139,14 @@ class Replayer:
         report, extras = unpack(item, message)
         self._show(extras.pop("terminal", ""))
         log_file.show(self.session.config, extras.pop(log_file.EXTRA, ""))
-        apply_extras(self.session.config, report.nodeid, extras)
+        apply_extras(self.session.config, report, extras)
         for amendment, more in amendments:
             log_file.show(self.session.config, more.get(log_file.EXTRA, ""))
             report = merge_teardown(report, amendment)
+        if self.categories is not None:
+            self.categories.expect(report, message.strings[1].decode("utf-8", "replace"))
         item.ihook.pytest_runtest_logreport(report=report)
+        forget_superseded(self.session, report)
 
     def _show(self, written: str) -> None:
         """What a worker's terminal reporter had written beside the reports (live logs)."""

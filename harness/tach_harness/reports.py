@@ -6,6 +6,7 @@ otherwise a conftest that writes a line for each report would write it twice.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import pickle
@@ -201,8 +202,11 @@ class PropertyWatch:
         return extras
 
 
-def apply_extras(config: pytest.Config, nodeid: str, extras: dict[str, Any]) -> None:
-    """The controller's half of PropertyWatch."""
+def apply_extras(config: pytest.Config, report: Any, extras: dict[str, Any]) -> None:
+    """In the controller: make known what belongs to the report and is not part of it."""
+    if "failed_parts" in extras:
+        _count_failed_parts(config, report, extras["failed_parts"])
+    nodeid = report.nodeid
     xml = config.stash.get(xml_key, None)
     if xml is None:
         return
@@ -250,11 +254,82 @@ def _plain_category(report: Any) -> str:
     return "error" if report.failed else ""
 
 
-def _has_own_categories(config: pytest.Config) -> bool:
-    """Whether a plugin of the suite may count even a plain pass under a name of its own."""
-    plugins = [i.plugin for i in config.hook.pytest_report_teststatus.get_hookimpls()]
-    modules = [str(getattr(p, "__name__", None) or type(p).__module__) for p in plugins]
-    return any(m.partition(".")[0] not in ("_pytest", "tach_harness") for m in modules)
+def _is_pytests(plugin: Any) -> bool:
+    module = str(getattr(plugin, "__name__", None) or type(plugin).__module__)
+    return module.partition(".")[0] in ("_pytest", "tach_harness")
+
+
+def has_own_categories(config: pytest.Config) -> bool:
+    """Whether a plugin of the suite may have a report counted under a name of its own."""
+    return any(not _is_pytests(i.plugin) for i in config.hook.pytest_report_teststatus.get_hookimpls())
+
+
+class Categories:
+    """What pytest_report_teststatus answers to pytest's terminal, where a plugin of the suite has a say in it.
+
+    Such a hook may have effects, so nobody else asks it: not the process of the test, which has to guess.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._answers: list[str] = []
+        self._reports: list[Any] = []
+        self._awaited = False
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_report_teststatus(self) -> Any:
+        outcome = yield
+        if self._awaited and outcome.excinfo is None:
+            self._awaited = False
+            answer = outcome.get_result()
+            self._answers[-1] = str(answer[0]) if answer else ""
+
+    def expect(self, report: Any, guess: str) -> None:
+        """A report is going to be told; `guess` stands if nobody asks for its category."""
+        self._reports.append(report)
+        self._answers.append(guess)
+        self._awaited = True
+
+    def tell(self, index: int) -> None:
+        """The item is complete."""
+        reports, answers = self._reports, self._answers
+        self._reports, self._answers, self._awaited = [], [], False
+        if any(report.outcome == "rerun" for report in reports):
+            answers = [answer if self._is_counted(report, answer) else "" for report, answer in zip(reports, answers)]
+        send(native.KIND_CATEGORIES, index, strings=tuple(text(answer) for answer in answers), with_next=True)
+
+    def _is_counted(self, report: Any, category: str) -> bool:
+        """False for a part of an attempt that another one has followed, if the plugin has taken it back."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        return terminal is None or any(counted is report for counted in terminal.stats.get(category, ()))
+
+
+def _superseder(report: Any) -> Any:
+    """What takes the subtests of a test's attempt back once it is followed by another one (pytest-rerunfailures)."""
+    if report.outcome != "rerun":
+        return None
+    return getattr(sys.modules.get("pytest_rerunfailures"), "_remove_failed_subtest_reports_from_stats", None)
+
+
+def forget_superseded(session: pytest.Session, report: Any) -> None:
+    """In the controller: what the plugin does beside the test, to counts that are kept here."""
+    forget = _superseder(report)
+    if forget is not None:
+        forget(session.config, session, report.nodeid)
+
+
+# Where the subtests of pytest 9 are counted, beside the test; that the test contains failed ones is found out when its
+# category is asked for.
+_failed_parts: Any = getattr(sys.modules.get("_pytest.subtests"), "failed_subtests_key", None)
+
+
+def _failed_parts_of(config: pytest.Config, report: Any) -> int:
+    counts: dict[Any, int] = config.stash.get(_failed_parts, {})
+    return max(counts.get(key, 0) for key in (getattr(report, "id", None), report.nodeid))
+
+
+def _count_failed_parts(config: pytest.Config, report: Any, failed: int) -> None:
+    config.stash[_failed_parts][getattr(report, "id", report.nodeid)] = failed
 
 
 class Reporter:
@@ -267,13 +342,18 @@ class Reporter:
         self._sink = sink
         self._with_text = with_text
         self._properties = PropertyWatch(config)
-        self._own_categories = _has_own_categories(config)
+        manager = config.pluginmanager
+        foreign = [plugin for plugin in manager.get_plugins() if not _is_pytests(plugin)]
+        self._teststatus = manager.subset_hook_caller("pytest_report_teststatus", foreign)
+        self._in_parts = False  # a part of the test was reported (a subtest): whether it passes depends on them
+        self.categories: Categories | None = None  # where pytest's terminal listens, too: in a solo session
         self.index: int = native.NO_ITEM
         self.item: pytest.Item | None = None
 
     def begin(self, index: int, item: pytest.Item) -> None:
         """What is reported from now on belongs to this item."""
         self.index, self.item = index, item
+        self._in_parts = False
         self._properties.begin()
 
     @pytest.hookimpl(tryfirst=True)
@@ -301,6 +381,8 @@ class Reporter:
             report.duration += self.item.stash.get(FILL_SECONDS, 0.0)
         if type(report) is pytest.TestReport:  # not of a part of a test, such as a subtest
             native.set_phase(native.PHASE_CALL if report.when == "setup" and report.passed else native.PHASE_TEARDOWN)
+        else:
+            self._in_parts = True
         self.send_report(native.KIND_REPORT, report)
 
     @staticmethod
@@ -322,9 +404,13 @@ class Reporter:
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
         flags, category, message = 0, "passed" if report.when == "call" else "", ""
-        plain = report.outcome == "passed" and type(report) is pytest.TestReport and not hasattr(report, "wasxfail")
-        if not plain or self._own_categories:
+        plain = report.outcome == "passed" and not self._in_parts and not hasattr(report, "wasxfail")
+        if not plain:
             flags, category, message = self._judge(report)
+        if self._in_parts and _failed_parts is not None:
+            extras["failed_parts"] = _failed_parts_of(self._config, report)
+        if self.categories is not None:
+            self.categories.expect(report, category)
         strings = [b"", text(category), text(message)]
         if self._with_text:
             # A skipped part of a test that goes on (a subtest) explains nothing about the test.
@@ -360,9 +446,12 @@ class Reporter:
             flags |= native.REPORT_XFAIL
         elif report.failed and isinstance(report.longrepr, str) and report.longrepr.startswith("[XPASS(strict)]"):
             flags |= native.REPORT_STRICT
+        if self._in_parts and _superseder(report) is not None:
+            flags |= native.REPORT_SUPERSEDES
         if self.item is not None and decided_by_marks(self.item, report):
             flags |= native.REPORT_BY_MARK
-        status = self._config.hook.pytest_report_teststatus(report=report, config=self._config)
-        status = status or (_plain_category(report),)
+        # Of a copy, since it may change the report: what is heard first is the report as it was made.
+        report = copy.copy(report)
+        status = self._teststatus(report=report, config=self._config) or (_plain_category(report),)
         reason = getattr(report, "wasxfail", None)
         return flags, str(status[0]), str(reason) if reason else headline(report)

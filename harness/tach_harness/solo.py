@@ -45,6 +45,8 @@ def _run_item(reporter: Reporter, index: int, item: pytest.Item, nextitem: Any) 
     give_recursion_room()
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
     duration = native.monotonic_ns() - started
+    if reporter.categories is not None:
+        reporter.categories.tell(index)
     send(native.KIND_DONE, index, a=native.MODE_SHARED, t0=duration, strings=(pickle.dumps({}), b"", b""))
     native.end()
 
@@ -77,6 +79,7 @@ def run(session: pytest.Session, plugin: TachPlugin, why: str) -> bool:
 
 def _loop(session: pytest.Session, plugin: TachPlugin, reporter: Reporter, known: dict[int, list[Message]]) -> None:
     replayer = Replayer(session, plugin)
+    reporter.categories = replayer.categories
     manager = session.config.pluginmanager
     # After what is only replayed; once, since it takes pluggy as long as a small test.
     first = next((index for index in range(len(session.items)) if index not in known), -1)

@@ -191,6 +191,33 @@ TEST_CASE("a test that passes when it is rerun has passed") {
     CHECK_FALSE(result.doubtful());
 }
 
+TEST_CASE("what the terminal was told takes the place of what the worker could tell") {
+    ItemResult result;
+    add(result, kSetUp);
+    add(result, kFail);
+    add(result, kTornDown);
+    shm::Message told;
+    told.head.kind = static_cast<std::uint16_t>(shm::Kind::kCategories);
+    told.strings = {"", "flaky", "error"};
+    result.recategorise(told);
+    CHECK(counts_of(result).failed == 0);
+    CHECK(counts_of(result).error == 1);
+    CHECK(result.outcome() == Outcome::kError);
+    CHECK(result.failures() == 1);
+}
+
+TEST_CASE("what an attempt has reported of parts of a test is taken back by the next one") {
+    ItemResult result;
+    add(result, kFail);
+    add(result, {.category = "rerun", .flags = shm::kReportSupersedes});
+    add(result, kPass);
+    CHECK(result.outcome() == Outcome::kPassed);
+    CHECK(counts_of(result).failed == 0);
+    CHECK(result.failures() == 0);
+    CHECK(result.phases[1].outcome == "passed");
+    CHECK_FALSE(result.doubtful());
+}
+
 TEST_CASE("a category that only a plugin knows is other, whatever it is called") {
     ItemResult result;
     add(result, {.category = "crashed", .flags = shm::kReportSkipped});
