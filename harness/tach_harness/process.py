@@ -214,14 +214,3 @@ def own_basetemp(config: pytest.Config, name: str) -> None:
     directory = factory._basetemp / name
     directory.mkdir(mode=0o700, exist_ok=True)
     factory._basetemp = directory
-
-
-def show_as_xdist_worker(config: pytest.Config, number: int, count: int, run_uid: str) -> None:
-    """What suites and plugins look for to tell parallel workers apart."""
-    name = f"gw{number}"
-    os.environ["PYTEST_XDIST_WORKER"] = name
-    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
-    os.environ["PYTEST_XDIST_TESTRUNUID"] = run_uid
-    workerinput = {"workerid": name, "workercount": count, "testrunuid": run_uid, "mainargv": sys.argv}
-    config.workerinput = workerinput  # type: ignore[attr-defined]
-    config.workeroutput = {}  # type: ignore[attr-defined]

@@ -23,10 +23,10 @@ from .process import (
     know_capture_files,
     own_basetemp,
     own_capture_files,
-    show_as_xdist_worker,
 )
 from .reports import Reporter
 from .worker import Forgotten, Worker, send_exit
+from .xdist_view import WorkerName
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -132,7 +132,11 @@ class Server:
         config = self.session.config
         name = f"popen-gw{number}" if attempt == 0 else f"popen-gw{number}-{attempt}"
         if count > 1:
-            show_as_xdist_worker(config, number, count, self.plugin.run_uid)
+            name_of_it = WorkerName(number, count, self.plugin.run_uid)
+            if self.plugin.uses_xdist or self.plugin.options.split_wide:
+                name_of_it.show(config)
+            else:
+                name_of_it.tell_fixtures(self.session)
         if count > 1 or attempt:
             own_basetemp(config, name)
         Forgotten(self.session, self.plan)

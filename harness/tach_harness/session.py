@@ -84,6 +84,7 @@ class TachPlugin:
         self.sink.muted = options.restarted
         self.end = SessionEnd()
         self.wanted_workers = 0
+        self.uses_xdist = False
         self.deselected = 0
         self.collect_skipped = 0
         self.collect_errors = 0
@@ -115,6 +116,7 @@ class TachPlugin:
             or getattr(option, "tx", None)
         ):
             self.wanted_workers = int(getattr(option, "numprocesses", 0) or 0) or len(getattr(option, "tx", None) or [])
+            self.uses_xdist = True
             option.numprocesses, option.dist, option.tx = None, "no", []
             if hasattr(option, "maxprocesses"):
                 option.maxprocesses = None

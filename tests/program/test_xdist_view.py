@@ -1,8 +1,9 @@
-"""What suites see of xdist: everything with several workers, nothing with one; `-n` in addopts is tach's."""
+"""What suites see of xdist: nothing, unless they use it themselves; `-n` in addopts is tach's."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 
 import pytest
 from runner import Project
@@ -24,14 +25,10 @@ def test_other(request): test_it(request)
 
 
 def views(project: Project, *words: str) -> list[dict[str, object]]:
-    import json
-
     return [json.loads(test["stdout"]) for test in project.json(*words).expect(0, passed=2).tests]
 
 
-def test_with_two_workers(project: Project) -> None:
-    project.write("test_it.py", VIEW)
-    seen = views(project, "-n", "2")
+def assert_seen_as_under_xdist(seen: list[dict[str, object]]) -> None:
     for view in seen:
         assert view["PYTEST_XDIST_WORKER"] in ("gw0", "gw1")
         assert view["PYTEST_XDIST_WORKER_COUNT"] == "2"
@@ -44,35 +41,69 @@ def test_with_two_workers(project: Project) -> None:
     assert len({view["PYTEST_XDIST_TESTRUNUID"] for view in seen}) == 1
 
 
-@pytest.mark.parametrize("words", [["-n", "1"], ["-n", "0"], ["--mode", "shared"]], ids=" ".join)
-def test_with_one(project: Project, words: list[str]) -> None:
+@pytest.mark.parametrize("words", [["-n", "1"], ["-n", "2"], ["-n", "0"], ["--mode", "shared"]], ids=" ".join)
+def test_nothing_is_seen(project: Project, words: list[str]) -> None:
     project.write("test_it.py", VIEW)
     assert views(project, *words) == [{}, {}]
 
 
-def test_the_controller_is_no_worker(project: Project) -> None:
+def test_tests_that_act_on_it_do_as_under_pytest(project: Project) -> None:
     project.write(
-        "conftest.py",
+        "test_it.py",
+        """
+        import os
+        import pytest
+
+        @pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="not in parallel")
+        def test_by_mark(): pass
+
+        def test_while_it_runs():
+            if "PYTEST_XDIST_WORKER" in os.environ: pytest.skip("not in parallel")
+
+        def test_config(request): assert not hasattr(request.config, "workerinput")
+
+        def test_of_subprocesses():
+            import subprocess
+            assert subprocess.check_output(["sh", "-c", "echo $PYTEST_XDIST_WORKER"]) == b"\\n"
+        """,
+    )
+    project.tach("-n", "2").expect(0, passed=4)
+
+
+def test_a_suite_that_wants_to_be_split_sees_all(project: Project) -> None:
+    project.write("tach.toml", "[parallel]\nsplit_wide = true\n")
+    project.write("test_it.py", VIEW)
+    assert_seen_as_under_xdist(views(project, "-n", "2"))
+
+
+def test_plugins_with_something_for_each_worker_know_its_name(project: Project) -> None:
+    """As pytest-django names its databases; the test beside it sees nothing."""
+    project.write(
+        "pytest_redis/__init__.py",
+        """
+        import os
+        import pytest
+
+        @pytest.fixture
+        def server(request):
+            yield os.environ["PYTEST_XDIST_WORKER"] + request.config.workerinput["workerid"]
+            assert os.environ["PYTEST_XDIST_WORKER"]
+        """,
+    )
+    project.write("conftest.py", "pytest_plugins = ['pytest_redis']\n")
+    project.write(
+        "test_it.py",
         """
         import os
 
-        def pytest_sessionfinish(session):
-            with open("log", "a") as file:
-                file.write(f"{os.environ.get('PYTEST_XDIST_WORKER')} {hasattr(session.config, 'workerinput')}\\n")
+        def test_it(server, request):
+            assert server in ("gw0gw0", "gw1gw1")
+            assert "PYTEST_XDIST_WORKER" not in os.environ and not hasattr(request.config, "workerinput")
+
+        def test_other(server, request): test_it(server, request)
         """,
     )
-    project.write("test_it.py", VIEW)
-    project.tach("-n", "2").expect(0, passed=2)
-    assert project.log() == ["None False"]
-
-
-def test_subprocesses_see_it_too(project: Project) -> None:
-    project.write(
-        "test_it.py",
-        "import subprocess\ndef test_a(): print(subprocess.getoutput('echo $PYTEST_XDIST_WORKER'))\ndef test_b(): test_a()\n",
-    )
-    report = project.json("-n", "2").expect(0, passed=2)
-    assert {test["stdout"].strip() for test in report.tests} <= {"gw0", "gw1"}
+    project.tach("-n", "2", env={"PYTHONPATH": str(project.path)}).expect(0, passed=2)
 
 
 @pytest.mark.skipif(not HAS_XDIST, reason="needs pytest-xdist in the interpreter")
@@ -82,6 +113,7 @@ class TestWithXdist:
         project.write("test_it.py", VIEW)
         report = project.json().expect(0, passed=2)
         assert report.data["workers"] == 2
+        assert_seen_as_under_xdist([json.loads(test["stdout"]) for test in report.tests])
 
     def test_the_command_line_wins(self, project: Project) -> None:
         project.write("pytest.ini", "[pytest]\naddopts = -n 4\n")
