@@ -130,9 +130,9 @@ enum ItemFlags : std::uint32_t {
 enum ReportFlags : std::uint32_t {
     kReportFailed = 1U << 0,
     kReportSkipped = 1U << 1,
-    kReportXfail = 1U << 2,   // has wasxfail: xfailed when skipped, xpassed when passed
-    kReportByMark = 1U << 3,  // the outcome is decided by the item's marks alone
-    kReportStrict = 1U << 4,  // strict xpass
+    kReportXfail = 1U << 2,       // has wasxfail: xfailed when skipped, xpassed when passed
+    kReportByMark = 1U << 3,      // the outcome is decided by the item's marks alone
+    kReportStrict = 1U << 4,      // strict xpass
     kReportSupersedes = 1U << 5,  // another attempt follows: what parts of the test were reported does not count
 };
 
