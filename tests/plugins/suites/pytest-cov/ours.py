@@ -1,0 +1,6 @@
+def sign(number):
+    if number > 0:
+        return 1
+    if number < 0:
+        return -1
+    return 0
