@@ -79,7 +79,7 @@ def _widen(item: pytest.Item, closure: dict[str, Any]) -> dict[str, Any]:
         definitions = _definitions(item, name)
         if definitions:
             result[name] = definitions
-            waiting += definitions[-1].argnames
+            waiting += [argname for definition in definitions for argname in definition.argnames]
             waiting += [later for rule in rules for later in rule(item, [definitions])]
     return result if len(result) > len(closure) else closure
 

@@ -15,10 +15,11 @@ _HEAD = """# Plugins
 What tach does under other people's plugins, found by trying each: `./dev conformance plugins --write docs/plugins.md`.
 Each plugin is in an environment of its own. *Used*: a suite that uses it, with tests that pass and tests that fail.
 *Installed*: a suite that does not know of it. Verdicts, phases, texts, exit code, JUnit file and files written were compared
-with pytest's, with 1 and 2 workers, in the first and in the second run.
+with pytest's, in a first run with one worker and in a second run with two, which knows what the first one saw; the modes
+are those of the second.
 
-CPython {python}, pytest {pytest}. *Time* is tach's, one worker, second run of the suite that does not know of the plugin, as
-a multiple of pytest's, one pair each: a suite of 30 trivial tests, where start-up is all there is.
+CPython {python}, pytest {pytest}. *Time* is that of tach's second run of the suite that does not know of the plugin, as a
+multiple of pytest's: 30 trivial tests, where starting up is most of it, and one pair only, so it tells no more than its order.
 
 | plugin | version | verdict | used | installed | time |
 |---|---|---|---|---|---|
@@ -41,7 +42,9 @@ class Row:
     @property
     def verdict(self) -> str:
         """Return the word of the table."""
-        return f"{len(self.differences)} differences" if self.differences else "same"
+        if self.differences:
+            return f"{len(self.differences)} differences"
+        return "same" if self.installed.modes else "same: neither starts"
 
     def line(self) -> str:
         """Return a line for the terminal."""

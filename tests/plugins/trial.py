@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from diff import compare, prefixed
@@ -17,8 +18,9 @@ from reference import run_pytest
 from subject import Tach, run_tach
 from workspace import Workspace
 
-WORKERS = (1, 2)
-RUNS = 2  # the second one knows what the first one saw
+# Workers of runs that follow one another in the same project: the second one knows what the first one saw.
+BRIEF: tuple[tuple[int, ...], ...] = ((1, 2),)
+WHOLE: tuple[tuple[int, ...], ...] = ((1, 1), (2, 2))
 TIMEOUT_S = 120.0
 
 # Kept for the next run by the runners themselves, and databases whose content depends on the clock.
@@ -38,7 +40,7 @@ _MOMENT = re.compile(r'"(?:start|stop|created|duration|timestamp)": [0-9.e+-]+')
 
 @dataclass
 class Trial:
-    """What came of it: differences, and tach's modes (and time, in pytest's) in the last run with one worker."""
+    """What came of it: differences, and tach's modes, and its time in pytest's, in the last run."""
 
     differences: list[Difference] = field(default_factory=list)
     modes: Counter[str] = field(default_factory=Counter)
@@ -53,31 +55,42 @@ class _Outcome:
     seconds: float
 
 
-def try_suite(project: Path, python: Path, args: Sequence[str], tach: Tach, scratch: Path) -> Trial:
-    """Run the suite by pytest, then by tach with each number of workers, twice each, and compare run by run."""
+def try_suite(
+    project: Path,
+    python: Path,
+    args: Sequence[str],
+    tach: Tach,
+    scratch: Path,
+    sessions: tuple[tuple[int, ...], ...] = BRIEF,
+) -> Trial:
+    """Run the suite by pytest, then by tach in each of the sessions, and compare run by run."""
     space = Workspace(scratch, project)
-    expected = _runs(space, lambda: run_pytest(space, python, args, TIMEOUT_S))
-    trial = Trial()
-    for workers in WORKERS:
-        words = ("-n", str(workers), *args)
-        got = _runs(space, lambda: run_tach(space, tach, python, words, TIMEOUT_S))  # noqa: B023  it is called at once
-        for number, (theirs, ours) in enumerate(zip(expected, got), 1):
-            trial.differences += prefixed(f"N{workers}-RUN{number}-", list(_differences(theirs, ours)))
-        if workers == 1:
-            trial.modes = Counter(got[-1].run.modes)
-            trial.reasons = _reasons(got[-1].run)
-            trial.ratio = got[-1].seconds / max(expected[-1].seconds, 1e-3)
+
+    def by_pytest() -> list[_Outcome]:
+        return _runs(space, [lambda: run_pytest(space, python, args, TIMEOUT_S)] * 2)
+
+    def by_tach(workers: int) -> Run:
+        return run_tach(space, tach, python, ("-n", str(workers), *args), TIMEOUT_S)
+
+    expected, trial = by_pytest(), Trial()
+    for session in sessions:
+        got = _runs(space, [partial(by_tach, workers) for workers in session])
+        for number, (theirs, ours) in enumerate(zip(expected, got)):
+            found = list(_differences(theirs, ours))
+            trial.differences += prefixed(f"N{session[number]}-RUN{number + 1}-", found)
+        trial.modes = Counter(got[-1].run.modes)
+        trial.reasons = _reasons(got[-1].run)
+        trial.ratio = got[-1].seconds / max(expected[-1].seconds, 1e-3)
     if trial.differences:  # those that pytest has with itself are none
-        again = _runs(space, lambda: run_pytest(space, python, args, TIMEOUT_S))
-        noise = {(d.kind, d.nodeid) for a, b in zip(expected, again) for d in _differences(a, b)}
+        noise = {(d.kind, d.nodeid) for a, b in zip(expected, by_pytest()) for d in _differences(a, b)}
         trial.differences = [d for d in trial.differences if (d.kind.split("-", 2)[2], d.nodeid) not in noise]
     return trial
 
 
-def _runs(space: Workspace, runner: Callable[[], Run]) -> list[_Outcome]:
+def _runs(space: Workspace, runners: Sequence[Callable[[], Run]]) -> list[_Outcome]:
     space.fresh()
     outcomes = []
-    for _ in range(RUNS):
+    for runner in runners:
         started = time.monotonic()
         run = runner()
         outcomes.append(_Outcome(run, _files(space.project), time.monotonic() - started))

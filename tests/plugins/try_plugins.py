@@ -4,7 +4,7 @@
     try_plugins.py --tach PATH [--python EXE] [--write FILE] [NAMES...]
 
 For each plugin of plugins.toml an environment of its own is made. Verdicts, phases, texts, exit code, JUnit file and
-files written are compared, with one worker and with two, in the first run and in the second. Prints a line a plugin,
+files written are compared, in a first run with one worker and in a second with two. Prints a line a plugin,
 every difference, and at the end `N passed, N failed`; with --write the table goes into a document.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from suites import default_cache  # noqa: E402
 
 from catalogue import Plugin, left_out, load_plugins  # noqa: E402  isort: skip
 from table import Row, write_table  # noqa: E402  isort: skip
-from trial import Trial, try_suite  # noqa: E402  isort: skip
+from trial import BRIEF, WHOLE, Trial, try_suite  # noqa: E402  isort: skip
 
 SUITES = HERE / "suites"
 say = partial(print, flush=True)
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--python", help="the interpreter (default: the newest that is found)")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="downloads and environments")
     parser.add_argument("--jobs", type=int, default=1, help="plugins at once; times are only good with one")
+    parser.add_argument("--whole", action="store_true", help="two runs with one worker and two with two, not one each")
     parser.add_argument("--write", type=Path, help="the document that gets the table")
     return parser
 
@@ -62,13 +63,15 @@ def _run(options: argparse.Namespace) -> int:
     if python is None:
         raise HarnessError(f"--python: not a usable Python 3.10 or later: {options.python}")
     tach = Tach(options.tach.resolve())
-    rows: list[Row] = []
+    names = options.names or list(known)
     with ThreadPoolExecutor(options.jobs) as pool:
-        for row in pool.map(lambda name: _try(known[name], python, tach, options.cache), options.names or known):
-            rows.append(row)
+        started = [pool.submit(_try, known[name], python, tach, options.cache, options.whole) for name in names]
+        for done in as_completed(started):
+            row = done.result()
             say(row.line())
             for difference in row.differences:
                 say(f"    {difference}")
+    rows = [done.result() for done in started]
     if options.write:
         write_table(options.write, python.label, PYTESTS[-1], rows, left_out())
     failed = sum(bool(row.differences) for row in rows)
@@ -76,13 +79,14 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _try(plugin: Plugin, python: Python, tach: Tach, cache: Path) -> Row:
+def _try(plugin: Plugin, python: Python, tach: Tach, cache: Path, whole: bool) -> Row:
     executable = environment(cache, python, PYTESTS[-1], plugin.requirements)
     trials: list[Trial] = []
     for project in (SUITES / plugin.name, SUITES / "neutral"):
         with tempfile.TemporaryDirectory(prefix="tach-plugin-", ignore_cleanup_errors=True) as scratch:
             args = plugin.args if project.name == plugin.name else ()
-            trials.append(try_suite(project, executable, args, tach, Path(scratch).resolve()))
+            root = Path(scratch).resolve()
+            trials.append(try_suite(project, executable, args, tach, root, WHOLE if whole else BRIEF))
     return Row(plugin, *trials)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from runner import ISOLATED, Project, needs_plugin
 
-ASYNCIO = ("-p", "no:django", "-p", "no:rerunfailures")
+ASYNCIO = ("-p", "no:rerunfailures")
 
 
 @needs_plugin("pytest_asyncio")

@@ -6,7 +6,7 @@ import pytest
 from runner import ISOLATED, Project, needs_plugin
 
 
-@needs_plugin("pytest_mock", "pytest_timeout", "pytest_asyncio", "hypothesis", "anyio")
+@needs_plugin("pytest_mock", "pytest_timeout", "pytest_asyncio", "pytest_django", "hypothesis", "anyio")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_plugins_that_are_merely_installed_change_nothing(plugins_project: Project, workers: str) -> None:
     plugins_project.write(
@@ -20,9 +20,7 @@ def test_plugins_that_are_merely_installed_change_nothing(plugins_project: Proje
         def test_wrong(): assert [] == [1]
         """,
     )
-    report = plugins_project.json("-n", workers, "-p", "no:django", "-p", "no:rerunfailures").expect(
-        1, passed=2, failed=1
-    )
+    report = plugins_project.json("-n", workers, "-p", "no:rerunfailures").expect(1, passed=2, failed=1)
     assert set(report.modes.values()) == {ISOLATED}, report.err
 
 
