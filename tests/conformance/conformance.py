@@ -6,6 +6,7 @@
     conformance.py fetch [--suites a,b]         download the suites of real projects
     conformance.py all --tach PATH              our own suite and all six, on every python and pytest
     conformance.py quick --tach PATH            the same, small enough for CI
+    conformance.py plugins --tach PATH          samples of the six where fifty plugins are installed (--whole: all of them)
     conformance.py analysis --tach PATH         what tach-analyzer says of the six, what pytest collects, and what
                                                 comes of a sample of their tests (--whole: of all) when they run
 
@@ -33,6 +34,9 @@ from subject import Tach
 from suites import Suite, default_cache, fetch, load_suites, select_suites
 
 QUICK_SUITES = "pluggy,more-itertools"
+
+# What `plugins` installs all together.
+INSTALLED_PLUGINS = Path(__file__).resolve().parents[1] / "plugins" / "together.txt"
 
 say = partial(print, flush=True)
 
@@ -65,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, allow_abbrev=False)
         command.add_argument("--cache", type=Path, default=default_cache(), help="downloads and environments")
         command.add_argument("--tach", type=Path, help="path of tach-supervisor")
-        if name in ("compare", "all", "quick"):
+        if name in ("compare", "all", "quick", "plugins"):
             _add_runner(command)
         if name != "fetch":
             command.add_argument("--python", action="append", default=[], metavar="EXE")
@@ -73,11 +77,14 @@ def _parser() -> argparse.ArgumentParser:
         if name == "analysis":
             command.add_argument("--analyzer", type=Path, help="tach-analyzer (default: of the build of --tach)")
             command.add_argument("--whole", action="store_true", help="run all tests, not the sample of each suite")
-        if name in ("all", "quick", "fetch", "analysis"):
+        if name == "plugins":
+            command.add_argument("--whole", action="store_true", help="run all tests, not the sample of each suite")
+        if name in ("all", "quick", "plugins", "fetch", "analysis"):
             everything = ",".join(load_suites())
             command.add_argument("--suites", default=QUICK_SUITES if name == "quick" else everything)
-        if name in ("all", "quick"):
+        if name in ("all", "quick", "plugins"):
             command.add_argument("--jobs", type=int, default=0, help="combinations at once (default: one a core)")
+        if name in ("all", "quick"):
             command.add_argument("--own", default="", metavar="PART", help="only our own cases so named")
         if name == "compare":
             command.add_argument("project", type=Path)
@@ -161,6 +168,14 @@ def _quick(options: argparse.Namespace, args: list[str]) -> int:
     return _run(options, args, real + own)
 
 
+def _plugins(options: argparse.Namespace, args: list[str]) -> int:
+    """Run the real suites where many plugins are installed that they do not know of."""
+    pairs = [(_pythons(options)[-1], version) for version in options.pytest or [PYTESTS[-1]]]
+    real = [replace(c, sampled=not options.whole) for c in real_combinations(_suites(options), pairs)]
+    lines = (line.partition("#")[0].strip() for line in INSTALLED_PLUGINS.read_text(encoding="utf-8").splitlines())
+    return _run(options, args, real, tuple(filter(None, lines)))
+
+
 def _analysis(options: argparse.Namespace, args: list[str]) -> int:
     """Compare the analysis of each suite with pytest's collection and tach's runs; newest pytest, newest interpreter."""
     python, tach, modules, failed = _pythons(options)[-1], _tach(options), Counter[str](), 0
@@ -198,9 +213,11 @@ def _suites(options: argparse.Namespace) -> list[Suite]:
     return select_suites(list(filter(None, options.suites.split(","))))
 
 
-def _run(options: argparse.Namespace, args: list[str], combinations: list[Combination]) -> int:
+def _run(
+    options: argparse.Namespace, args: list[str], combinations: list[Combination], installed: tuple[str, ...] = ()
+) -> int:
     jobs = options.jobs or os.cpu_count() or 1
-    settings = Settings(_tach(options), options.cache.resolve(), jobs, not options.no_replay, tuple(args))
+    settings = Settings(_tach(options), options.cache.resolve(), jobs, not options.no_replay, tuple(args), installed)
     return 1 if run_all(combinations, settings, say) else 0
 
 
@@ -210,6 +227,7 @@ COMMANDS = {
     "fetch": _fetch,
     "all": _all,
     "quick": _quick,
+    "plugins": _plugins,
     "analysis": _analysis,
 }
 

@@ -34,6 +34,7 @@ class Settings:
     jobs: int = 1
     replay: bool = True
     extra_args: tuple[str, ...] = ()
+    installed: tuple[str, ...] = ()  # beside what the real suites need
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Combination:
             return run_case(self.suite, executable, tach)
         with _FETCHING:
             _, project = fetch(self.suite, settings.cache)
-            requirements = all_requirements(settings.cache)
+            requirements = [*all_requirements(settings.cache), *settings.installed]
         executable = environment(settings.cache, self.python, self.pytest, requirements)
         steps = (self.suite.args + (self.suite.sample if self.sampled else ()) + settings.extra_args,)
         verdict = run_job(Job(project, executable, steps, replay=settings.replay), tach)

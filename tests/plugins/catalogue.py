@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pythons import PYTESTS
 from toml import read_toml
 
 _FILE = Path(__file__).resolve().parent / "plugins.toml"
@@ -17,6 +18,7 @@ class Plugin:
     name: str
     requirements: tuple[str, ...]
     args: tuple[str, ...]
+    pytest: str  # the newest one that it works with
 
     @property
     def version(self) -> str:
@@ -27,7 +29,10 @@ class Plugin:
 def load_plugins() -> dict[str, Plugin]:
     """Read the plugins that are tried, in the file's order."""
     entries = read_toml(_FILE)["plugin"]
-    return {name: Plugin(name, tuple(e["requirements"]), tuple(e.get("args", ()))) for name, e in entries.items()}
+    return {
+        name: Plugin(name, tuple(e["requirements"]), tuple(e.get("args", ())), e.get("pytest", PYTESTS[-1]))
+        for name, e in entries.items()
+    }
 
 
 def left_out() -> dict[str, str]:

@@ -12,17 +12,17 @@ from trial import Trial
 
 _HEAD = """# Plugins
 
-What tach does under other people's plugins, found by trying each: `./dev conformance plugins --write docs/plugins.md`.
+What tach does under other people's plugins, found by trying each: `./dev conformance each-plugin --write docs/plugins.md`.
 Each plugin is in an environment of its own. *Used*: a suite that uses it, with tests that pass and tests that fail.
 *Installed*: a suite that does not know of it. Verdicts, phases, texts, exit code, JUnit file and files written were compared
 with pytest's, in a first run with one worker and in a second run with two, which knows what the first one saw; the modes
 are those of the second.
 
-CPython {python}, pytest {pytest}. *Time* is that of tach's second run of the suite that does not know of the plugin, as a
+CPython {python}. *Time* is that of tach's second run of the suite that does not know of the plugin, as a
 multiple of pytest's: 30 trivial tests, where starting up is most of it, and one pair only, so it tells no more than its order.
 
-| plugin | version | verdict | used | installed | time |
-|---|---|---|---|---|---|
+| plugin | version | pytest | verdict | used | installed | time |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -58,11 +58,18 @@ def _modes(modes: Counter[str]) -> str:
     return ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items())) or "none"
 
 
-def write_table(file: Path, python: str, pytest: str, rows: list[Row], left_out: dict[str, str]) -> None:
+def write_table(file: Path, python: str, rows: list[Row], left_out: dict[str, str]) -> None:
     """Write the document."""
-    text = _HEAD.format(python=python, pytest=pytest)
+    text = _HEAD.format(python=python)
     for row in rows:
-        cells = (row.plugin.name, row.plugin.version, row.verdict, _modes(row.used.modes), _modes(row.installed.modes))
+        cells = (
+            row.plugin.name,
+            row.plugin.version,
+            row.plugin.pytest,
+            row.verdict,
+            _modes(row.used.modes),
+            _modes(row.installed.modes),
+        )
         text += f"| {' | '.join(cells)} | {row.installed.ratio:.2f} |\n"
     reasons = [(row.plugin.name, reason) for row in rows for reason in row.used.reasons + row.installed.reasons]
     if reasons:

@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "conformance"))
 
 from process import HarnessError  # noqa: E402
-from pythons import PYTESTS, Python, describe, discover, environment  # noqa: E402
+from pythons import Python, describe, discover, environment  # noqa: E402
 from subject import Tach  # noqa: E402
 from suites import default_cache  # noqa: E402
 
@@ -73,14 +73,14 @@ def _run(options: argparse.Namespace) -> int:
                 say(f"    {difference}")
     rows = [done.result() for done in started]
     if options.write:
-        write_table(options.write, python.label, PYTESTS[-1], rows, left_out())
+        write_table(options.write, python.label, rows, left_out())
     failed = sum(bool(row.differences) for row in rows)
     say(f"{len(rows) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
 def _try(plugin: Plugin, python: Python, tach: Tach, cache: Path, whole: bool) -> Row:
-    executable = environment(cache, python, PYTESTS[-1], plugin.requirements)
+    executable = environment(cache, python, plugin.pytest, plugin.requirements)
     trials: list[Trial] = []
     for project in (SUITES / plugin.name, SUITES / "neutral"):
         with tempfile.TemporaryDirectory(prefix="tach-plugin-", ignore_cleanup_errors=True) as scratch:
