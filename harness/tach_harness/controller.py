@@ -9,6 +9,8 @@ from __future__ import annotations
 import pickle
 import signal
 import warnings
+from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,7 @@ from _pytest import unraisableexception
 
 from . import garbage, log_file, measured
 from .link import Message, native, receive, send
-from .reports import PHASES, Categories, CrashReport, apply_extras, forget_superseded, has_own_categories
+from .reports import PHASES, STATE, Categories, CrashReport, Muted, apply_extras, forget_superseded, has_own_categories
 from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
 
 if TYPE_CHECKING:
@@ -83,10 +85,18 @@ class Replayer:
         self.session = session
         self.plugin = plugin
         self._waiting: list[Message] = []
+        self._state = plugin.traveller
+        self._muted: Muted | None = None  # where hooks have been called beside the tests
         self.categories: Categories | None = None
         if has_own_categories(session.config):
             self.categories = Categories(session.config)
             session.config.pluginmanager.register(self.categories, "tach-categories")
+
+    def mute(self, plugins: list[Any]) -> None:
+        """Their log hooks are called beside the tests."""
+        if plugins:
+            manager = self.session.config.pluginmanager
+            self._muted = Muted(manager, lambda heard: not any(heard is one for one in plugins))
 
     def feed(self, message: Message) -> bool:
         """Take a message; True when an item is complete and was replayed."""
@@ -120,24 +130,29 @@ class Replayer:
             return
         item = self.session.items[message.item]
         if kind == native.KIND_LOG_START:
+            self._put(message.strings[:1])
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         elif kind == native.KIND_REPORT:
             self._report(item, message, amendments)
         elif kind == native.KIND_LOG_FINISH:
             self._show(message.strings[0].decode() if message.strings else "")
+            self._put(message.strings[1:])
             item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         elif kind == native.KIND_DONE:
             if self.categories is not None:
                 self.categories.tell(message.item)
             self._take_stops(message)
         elif kind == native.KIND_CRASH:
-            self._crash(item, message)
+            # Only this process can tell of that.
+            with self._muted.lifted() if self._muted is not None else nullcontext():
+                self._crash(item, message)
         elif kind == native.KIND_EXIT:
             self._exit(message)
 
     def _report(self, item: pytest.Item, message: Message, amendments: list[tuple[Any, dict[str, Any]]]) -> None:
         report, extras = unpack(item, message)
         self._show(extras.pop("terminal", ""))
+        self._put(extras.pop(STATE, ()))
         log_file.show(self.session.config, extras.pop(log_file.EXTRA, ""))
         apply_extras(self.session.config, report, extras)
         for amendment, more in amendments:
@@ -147,6 +162,11 @@ class Replayer:
             self.categories.expect(report, message.strings[1].decode("utf-8", "replace"))
         item.ihook.pytest_runtest_logreport(report=report)
         forget_superseded(self.session, report)
+
+    def _put(self, states: Iterable[bytes]) -> None:
+        if self._state is not None:
+            for state in states:
+                self._state.put(state)
 
     def _show(self, written: str) -> None:
         """What a worker's terminal reporter had written beside the reports (live logs)."""
@@ -213,6 +233,7 @@ def run(session: pytest.Session, plugin: TachPlugin) -> bool:
 
 def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:
     replayer = Replayer(session, plugin)
+    replayer.mute(plugin.beside)
     stopped: BaseException | None = None
     while True:
         message = receive()

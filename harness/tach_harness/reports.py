@@ -12,9 +12,9 @@ import io
 import pickle
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from _pytest._io.saferepr import saferepr
@@ -22,6 +22,9 @@ from _pytest.junitxml import xml_key
 
 from . import log_file
 from .link import TerminalSink, native, send, text
+
+if TYPE_CHECKING:
+    from .travel import Traveller
 
 LOG_HOOKS = (
     "pytest_runtest_logstart",
@@ -41,6 +44,10 @@ FILL_SECONDS = pytest.StashKey[float]()
 FILL_EXTRAS = pytest.StashKey[dict[str, Any]]()
 
 
+# Among what travels with a report: state that hooks around the test keep for the log hooks.
+STATE = "state"
+
+
 class CrashReport(pytest.TestReport):  # type: ignore[misc]  # final in name only; plugins expect its kind
     """The report of a test whose process died; a class of its own so that the terminal counts it apart."""
 
@@ -51,14 +58,29 @@ def crash_status(report: Any) -> tuple[str, str, tuple[str, dict[str, bool]]] | 
     return None
 
 
-def mute_log_hooks(pluginmanager: Any, only: Any) -> None:
-    """Leave `only` as the sole implementation of the log hooks in this process."""
-    for name in LOG_HOOKS:
-        caller = getattr(pluginmanager.hook, name)
-        for attribute in ("_hookimpls", "_nonwrappers", "_wrappers"):  # pluggy 1.1 and later; earlier
-            implementations = getattr(caller, attribute, None)
-            if isinstance(implementations, list):
-                implementations[:] = [i for i in implementations if i.plugin is only]
+class Muted:
+    """Log hooks of which only some are called in this process."""
+
+    def __init__(self, pluginmanager: Any, is_heard: Callable[[Any], bool]) -> None:
+        self._changed: list[tuple[list[Any], list[Any], list[Any]]] = []  # pluggy's own; all; those that are heard
+        for name in LOG_HOOKS:
+            caller = getattr(pluginmanager.hook, name)
+            for attribute in ("_hookimpls", "_nonwrappers", "_wrappers"):  # pluggy 1.1 and later; earlier
+                implementations = getattr(caller, attribute, None)
+                if isinstance(implementations, list):
+                    heard = [i for i in implementations if is_heard(i.plugin)]
+                    self._changed.append((implementations, implementations[:], heard))
+                    implementations[:] = heard
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        for implementations, everything, _ in self._changed:
+            implementations[:] = everything
+        try:
+            yield
+        finally:
+            for implementations, _, heard in self._changed:
+                implementations[:] = heard
 
 
 # The modules that the controller has: those that were loaded before anything was forked.
@@ -264,6 +286,12 @@ def has_own_categories(config: pytest.Config) -> bool:
     return any(not _is_pytests(i.plugin) for i in config.hook.pytest_report_teststatus.get_hookimpls())
 
 
+def has_own_log_hooks(config: pytest.Config) -> bool:
+    """Whether a plugin of the suite hears of reports."""
+    callers = [getattr(config.hook, name) for name in LOG_HOOKS]
+    return any(not _is_pytests(i.plugin) for caller in callers for i in caller.get_hookimpls())
+
+
 class Categories:
     """What pytest_report_teststatus answers to pytest's terminal, where a plugin of the suite has a say in it.
 
@@ -346,6 +374,7 @@ class Reporter:
         foreign = [plugin for plugin in manager.get_plugins() if not _is_pytests(plugin)]
         self._teststatus = manager.subset_hook_caller("pytest_report_teststatus", foreign)
         self._in_parts = False  # a part of the test was reported (a subtest): whether it passes depends on them
+        self.traveller: Traveller | None = None  # where hooks around a test keep something for the log hooks
         self.categories: Categories | None = None  # where pytest's terminal listens, too: in a solo session
         self.index: int = native.NO_ITEM
         self.item: pytest.Item | None = None
@@ -354,18 +383,22 @@ class Reporter:
         """What is reported from now on belongs to this item."""
         self.index, self.item = index, item
         self._in_parts = False
+        if self.traveller is not None:
+            self.traveller.begin()
         self._properties.begin()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
         if self._speaks():
-            send(native.KIND_LOG_START, self.index, with_next=True)
+            state = (self.traveller.take(),) if self.traveller is not None else ()
+            send(native.KIND_LOG_START, self.index, strings=state, with_next=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logfinish(self) -> None:
         if self._speaks():
             written = text(self._sink.take()) if self._sink.holding else b""
-            send(native.KIND_LOG_FINISH, self.index, strings=(written,), with_next=True)
+            state = (self.traveller.take(),) if self.traveller is not None else ()
+            send(native.KIND_LOG_FINISH, self.index, strings=(written, *state), with_next=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
@@ -400,6 +433,8 @@ class Reporter:
         if report.when == "setup" and self.item is not None:
             filled: dict[str, Any] = self.item.stash.get(FILL_EXTRAS, {})
             logged = filled.get(log_file.EXTRA, "") + extras.get(log_file.EXTRA, "")
+            if STATE in filled:
+                extras[STATE] = filled[STATE] + extras.get(STATE, [])
             extras = {**filled, **extras, **({log_file.EXTRA: logged} if logged else {})}
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
@@ -429,6 +464,8 @@ class Reporter:
         extras = self._properties.take()
         if self.log_file is not None and (logged := self.log_file.take()):
             extras[log_file.EXTRA] = logged
+        if self.traveller is not None and (state := self.traveller.take()):
+            extras[STATE] = [state]
         return extras
 
     def has_logged(self) -> bool:

@@ -19,12 +19,14 @@ from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .loader import Loader
 from .options import Options
 from .plan import Plan
-from .reports import crash_status, remember_modules
+from .reports import crash_status, has_own_log_hooks, remember_modules
 from .serve import Server
 from .unraised import Unraised
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+    from .travel import Traveller
 
 
 class SessionEnd:
@@ -94,6 +96,8 @@ class TachPlugin:
         self.run_uid = os.urandom(16).hex()  # as xdist has it
         self.remembered = Remembered()
         self.unraised = Unraised()
+        self.beside: list[Any] = []  # plugins whose log hooks are called beside the tests, see conversation.py
+        self.traveller: Traveller | None = None
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Any:
@@ -216,7 +220,22 @@ class TachPlugin:
             or quiet.why_not_quiet(session)
             or measured.why_not()
             or stateful.why_stateful(session, self.options.rewindable)
+            or self._listen(session)
         )
+
+    def _listen(self, session: pytest.Session) -> str | None:
+        """Find out what the suite's log hooks share with the tests' side; why that cannot be split, or None."""
+        if not has_own_log_hooks(session.config):
+            return None
+        from . import conversation
+
+        found = conversation.listen(session)
+        self.beside = found.beside
+        if found.travels and found.why_solo is None:
+            from .travel import Traveller
+
+            self.traveller = Traveller(session, found.travels)
+        return found.why_solo
 
     def _tell_counts(self) -> None:
         """What collection itself adds to the counts; once."""

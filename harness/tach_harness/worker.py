@@ -21,7 +21,7 @@ from .imports import Imports
 from .link import native, receive, send, tell_user, text
 from .plan import Plan
 from .process import CrashFile, give_recursion_room, read_capture
-from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter, mute_log_hooks
+from .reports import FILL_EXTRAS, FILL_SECONDS, Muted, Reporter
 from .sweep import Sweep
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ class Worker:
             if manager.has_plugin(name):
                 manager.unregister(name=name)  # inherited from a base
             manager.register(ours, name)
-        mute_log_hooks(manager, self.reporter)
+        self.reporter.traveller = plugin.traveller
+        beside = plugin.beside
+        Muted(manager, lambda heard: heard is self.reporter or any(heard is one for one in beside))
 
     # --- commands -----------------------------------------------------------------------------------------------
 
