@@ -5,7 +5,15 @@
 
 #include <cerrno>
 
+#include "base/descriptor_limit.h"
+
 namespace tach::base {
+namespace {
+
+// How many descriptors may be wanted from one number on: a snapshot keeps a copy of each that a test may spoil. A guess.
+constexpr rlim_t kRoomAbove = 256;
+
+}  // namespace
 
 void UniqueFd::reset(int fd) {
     const int old = std::exchange(fd_, fd);
@@ -18,7 +26,12 @@ void UniqueFd::reset(int fd) {
 }
 
 Result<UniqueFd> UniqueFd::duplicate(int lowest) const {
-    const int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, lowest);
+    int fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, lowest);
+    if (fd < 0 && errno == EINVAL && lowest > 0) {
+        // Numbers from `lowest` on are beyond the limit of open files, which is the tests'.
+        const DescriptorRoom room(static_cast<rlim_t>(lowest) + kRoomAbove);
+        fd = ::fcntl(fd_, F_DUPFD_CLOEXEC, lowest);
+    }
     if (fd < 0) return fail(errno_error("duplicate descriptor " + std::to_string(fd_)));
     return UniqueFd(fd);
 }

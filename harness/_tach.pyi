@@ -45,6 +45,7 @@ def is_producer() -> bool:
 def die_with_parent(parent: int, /) -> None:
     """Have the kernel kill this process when its parent ends; kills it at once if `parent` is no longer its parent."""
 
+def hide_descriptor(fd: int, /) -> int: ...
 def raise_descriptor(fd: int, /) -> int:
     """Move a descriptor to a high number, out of the way of tests that look at theirs; the old one is closed."""
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/descriptor_limit.h"
 #include "base/fd_passing.h"
 #include "supervisor/kept_file.h"
 #include "supervisor/project_directories.h"
@@ -100,7 +101,9 @@ struct SpawnActions {
 };
 
 // The child gets `fds` at their own numbers: adddup2 onto itself clears close-on-exec (POSIX.1-2024, glibc 2.29).
-Result<pid_t> spawn(const std::vector<std::string>& command, std::span<const int> fds, bool stdout_is_data) {
+// `as_started`: the limit of open files, which is the tests' to see.
+Result<pid_t> spawn(const std::vector<std::string>& command, std::span<const int> fds, bool stdout_is_data,
+                    const rlimit& as_started) {
     std::vector<char*> argv;
     for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));  // NOLINT
     argv.push_back(nullptr);
@@ -118,6 +121,7 @@ Result<pid_t> spawn(const std::vector<std::string>& command, std::span<const int
     ::sigaddset(&ignored_here, SIGXFSZ);
     ::posix_spawnattr_setsigdefault(&attributes, &ignored_here);
     ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    const base::DescriptorLimit limit(as_started);
     pid_t pid = -1;
     const int error = ::posix_spawn(&pid, command.front().c_str(), &files.actions, &attributes, argv.data(), environ);
     ::posix_spawnattr_destroy(&attributes);
@@ -148,7 +152,7 @@ Result<Launched> launch(const Settings& settings, const LaunchPlan& plan) {
 
     std::vector<int> inherited(fds.begin(), fds.end());
     inherited.push_back(lifeline->second.get());
-    auto keeper = spawn(command, inherited, settings.format.value == Format::kJson);
+    auto keeper = spawn(command, inherited, settings.format.value == Format::kJson, plan.descriptor_limit);
     if (!keeper) return fail(keeper.error());
     return Launched{*std::move(zygote), std::move(lifeline->first), *keeper};
 }

@@ -3,6 +3,7 @@
 // Starts tach-zygote, which starts the user's interpreter with the harness. Driven by the Session, once, and again when
 // an interpreter died that everything else depended on.
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -22,8 +23,9 @@ struct LaunchPlan {
     Home home;
     Interpreter interpreter;
     std::uint64_t seed = 0;
-    bool restarted = false;    // an earlier interpreter of this run has died
-    bool interactive = false;  // the tests may read the terminal: they stay in its foreground group
+    rlimit descriptor_limit{};  // of open files, as the user has set it
+    bool restarted = false;     // an earlier interpreter of this run has died
+    bool interactive = false;   // the tests may read the terminal: they stay in its foreground group
 };
 
 struct Launched {

@@ -30,6 +30,13 @@ constexpr std::int64_t kGraceNs = 5 * base::kNsPerSecond;
 // An interpreter that died without having finished a single test more is not started a third time.
 constexpr std::uint32_t kFruitlessRestarts = 2;
 
+// What a process of the run costs here: two eventfds, segment, socket, pidfd, and as much again while it is made. What
+// the rest may need at most, and how many bases, controller and zygote there are beside workers: guesses.
+constexpr rlim_t kDescriptorsOfProcess = 10;
+constexpr rlim_t kOwnDescriptors = 32;
+constexpr rlim_t kFewestDescriptors = 48;
+constexpr rlim_t kProcessesBesideWorkers = 8;
+
 constexpr int kExitInterrupted = 2;
 constexpr int kExitInternal = 3;
 
@@ -48,6 +55,7 @@ Session::Session(Settings settings, Home home, Interpreter interpreter, std::uin
 
 Result<int> Session::run(const SettleRest& settle_rest) {
     started_ns_ = base::monotonic_ns();
+    if (auto made = make_room(); !made) return fail(made.error());
     auto loop = base::EventLoop::create();
     if (!loop) return fail(loop.error());
     loop_.emplace(*std::move(loop));
@@ -71,6 +79,25 @@ Result<int> Session::run(const SettleRest& settle_rest) {
     printer_.finish();
     if (failure_) return fail(*failure_);
     return exit_code_.value_or(kExitInternal);
+}
+
+// Descriptors for all processes; where the hard limit is too low, fewer workers.
+Result<void> Session::make_room() {
+    const auto wanted = kOwnDescriptors + kDescriptorsOfProcess * (workers_ + kProcessesBesideWorkers);
+    room_.emplace(wanted);
+    plan_.descriptor_limit = room_->before();
+    if (room_->enough()) return {};
+    const rlim_t limit = room_->before().rlim_max;
+    if (limit < kFewestDescriptors) {
+        return mistake(
+            fmt::format("ulimit -Hn: no more than {} files may be open, tach needs {}", limit, kFewestDescriptors));
+    }
+    const rlim_t spare = kOwnDescriptors + kDescriptorsOfProcess * kProcessesBesideWorkers;
+    const auto fit = limit > spare ? static_cast<std::uint32_t>((limit - spare) / kDescriptorsOfProcess) : 0U;
+    workers_ = std::clamp(fit, 1U, workers_);
+    printer_.line(fmt::format("tach: {} worker{}, since no more than {} files may be open (ulimit -Hn)", workers_,
+                              workers_ == 1 ? "" : "s", limit));
+    return {};
 }
 
 // --- processes ------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/command.h"
+#include "base/descriptor_limit.h"
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "supervisor/explain.h"
@@ -126,6 +127,7 @@ class Session {
     };
 
     // --- session.cpp: processes and their events
+    base::Result<void> make_room();
     base::Result<void> start_interpreter();
     base::Result<void> watch(Id id);
     void on_handshake(Id id);
@@ -247,6 +249,7 @@ class Session {
     Printer& printer_;
     std::optional<base::EventLoop> loop_;
     base::UniqueFd signals_;
+    std::optional<base::DescriptorRoom> room_;     // for what each process of the run needs here
     std::unique_ptr<zygote::FaultServer> faults_;  // of engine missing, from the first process on
     std::optional<Launched> launched_;             // its zygote has moved into processes_
     std::map<Id, Process> processes_;

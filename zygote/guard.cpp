@@ -153,7 +153,7 @@ std::vector<Finding> Guard::findings() const {
     if (!fds) found.push_back({"descriptor", "/proc/self/fd cannot be read"});
     for (const int fd : fds.value_or(std::vector<int>{})) {
         struct stat status {};
-        if (fd >= kLowestOwnDescriptor || ::fstat(fd, &status) != 0) continue;
+        if (fd >= lowest_own_descriptor() || ::fstat(fd, &status) != 0) continue;
         if (known_.contains(open_at(fd, status)) || is_standard_stream(status)) continue;
         found.push_back(describe(fd, status));
     }

@@ -70,7 +70,7 @@ base::Result<base::UniqueFd> open_of(pid_t pid, std::string_view name) {
     std::copy(name.begin(), name.end(), at);
     base::UniqueFd fd(::open(path.data(), O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return base::fail(base::errno_error("/proc of the image"));
-    return fd.duplicate(kLowestOwnDescriptor);
+    return fd.duplicate(lowest_own_descriptor());
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ base::Result<base::UniqueFd> open_of(pid_t pid, std::string_view name) {
 base::Result<ImageProcess> ImageProcess::freeze(bool with_sharing) {
     std::optional<base::PageSharing> sharing;
     if (with_sharing) {
-        auto created = base::PageSharing::create(kLowestOwnDescriptor);
+        auto created = base::PageSharing::create(lowest_own_descriptor());
         if (!created) return base::fail(created.error());
         sharing = *std::move(created);
     }

@@ -365,7 +365,7 @@ PyObject* bytecode_open(PyObject*, PyObject* args) {
     int paranoid = 0;
     if (PyArg_ParseTuple(args, "O&sp", PyUnicode_FSConverter, &path, &key, &paranoid) == 0) return nullptr;
     const Owned owned(path);
-    auto image = Image::open(PyBytes_AsString(path), kLowestOwnDescriptor);
+    auto image = Image::open(PyBytes_AsString(path), lowest_own_descriptor());
     if (!image) {
         const std::string reason = (image.error().code == ENOENT ? " " : "") + image.error().what;
         return text_of(reason).release();

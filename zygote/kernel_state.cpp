@@ -15,6 +15,7 @@
 #include <ctime>
 #include <string_view>
 
+#include "base/descriptor_limit.h"
 #include "zygote/descriptors.h"
 #include "zygote/guard.h"
 #include "zygote/thread_grace.h"
@@ -83,7 +84,7 @@ bool has_capability(int capability) {
 // A duplicate of one end of a conversation of the suite's own would keep the other end from seeing it closed.
 bool is_conversation(int fd, const struct stat& status) {
     if (!S_ISFIFO(status.st_mode) && !S_ISSOCK(status.st_mode)) return false;
-    return fd < kLowestHarnessDescriptor && !Guard::is_standard_stream(status);
+    return fd < lowest_harness_descriptor() && !Guard::is_standard_stream(status);
 }
 
 }  // namespace
@@ -93,15 +94,15 @@ base::Result<KernelState::Probes> KernelState::Probes::open() {
     for (auto [place, path] : {std::pair{&probes.tasks, "/proc/self/task"}, {&probes.descriptors, "/proc/self/fd"}}) {
         base::UniqueFd fd(::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (!fd.valid()) return base::fail(base::errno_error(path));
-        auto high = fd.duplicate(kLowestOwnDescriptor);
+        auto high = fd.duplicate(lowest_own_descriptor());
         *place = high ? *std::move(high) : std::move(fd);
     }
     probes.status.reset(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
     if (!probes.status.valid()) return base::fail(base::errno_error("/proc/self/status"));
-    if (auto high = probes.status.duplicate(kLowestOwnDescriptor)) probes.status = *std::move(high);
+    if (auto high = probes.status.duplicate(lowest_own_descriptor())) probes.status = *std::move(high);
     const base::UniqueFd timers(::open("/proc/self/timers", O_RDONLY | O_CLOEXEC));
     if (timers.valid()) {
-        if (auto high = timers.duplicate(kLowestOwnDescriptor)) probes.timers = *std::move(high);
+        if (auto high = timers.duplicate(lowest_own_descriptor())) probes.timers = *std::move(high);
     }
     return probes;
 }
@@ -138,7 +139,7 @@ Refusal KernelState::record() {
     if (length <= 0) return refuse("the working directory cannot be read", 0, errno);
     directory_length_ = static_cast<std::size_t>(length);
     directory_fd_.reset(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (auto high = directory_fd_.duplicate(kLowestOwnDescriptor)) directory_fd_ = *std::move(high);
+    if (auto high = directory_fd_.duplicate(lowest_own_descriptor())) directory_fd_ = *std::move(high);
     return record_descriptors();
 }
 
@@ -149,7 +150,7 @@ Refusal KernelState::record_descriptors() {
     std::sort(descriptors_.begin(), descriptors_.end(), [](const auto& a, const auto& b) { return a.fd < b.fd; });
     // What the layers below have as copies need not be copied again, nor compared: no test knows of it.
     std::erase_if(descriptors_, [this](const Descriptor& d) {
-        if (d.fd < kLowestOwnDescriptor) return false;
+        if (d.fd < lowest_own_descriptor()) return false;
         ours_.push_back(d.fd);
         return true;
     });
@@ -168,7 +169,11 @@ Refusal KernelState::record_descriptors() {
             if (capture) descriptor.size = status.st_size;
         }
         if (is_conversation(descriptor.fd, status)) continue;
-        descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, kLowestOwnDescriptor);
+        descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, lowest_own_descriptor());
+        if (descriptor.copy < 0 && errno == EINVAL) {
+            const base::DescriptorRoom room(kEnoughDescriptors);
+            descriptor.copy = ::fcntl(descriptor.fd, F_DUPFD_CLOEXEC, lowest_own_descriptor());
+        }
         if (descriptor.copy >= 0) ours_.push_back(descriptor.copy);
     }
     std::sort(ours_.begin(), ours_.end());

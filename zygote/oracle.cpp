@@ -105,7 +105,7 @@ std::vector<std::string> read_kernel_state(pid_t child) {
     std::map<int, std::string> descriptors;
     for (const auto& entry : std::filesystem::directory_iterator(root / "fd", error)) {
         const int number = std::stoi(entry.path().filename().string());
-        if (number >= kLowestOwnDescriptor) continue;
+        if (number >= lowest_own_descriptor()) continue;
         descriptors[number] = std::filesystem::read_symlink(entry.path(), error).string();
     }
     for (const auto& [number, target] : descriptors) state.push_back(fmt::format("descriptor {}: {}", number, target));

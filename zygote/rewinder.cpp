@@ -95,7 +95,7 @@ State* entering = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-v
 base::Result<base::UniqueFd> open_high(const char* path) {
     base::UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return base::fail(base::errno_error(path));
-    auto high = fd.duplicate(kLowestOwnDescriptor);
+    auto high = fd.duplicate(lowest_own_descriptor());
     return high ? *std::move(high) : std::move(fd);
 }
 
@@ -115,7 +115,7 @@ base::Result<State::Files> open_files() {
 
 template <class Kind>
 base::Result<State::Tracker> create_tracker() {
-    auto tracker = Kind::create(kLowestOwnDescriptor);
+    auto tracker = Kind::create(lowest_own_descriptor());
     if (!tracker) return base::fail(tracker.error());
     return State::Tracker(*std::move(tracker));
 }

@@ -25,9 +25,6 @@ from .link import native
 # The depth of `pytest_runtestloop`, from which pytest's own loop runs tests, where the script `pytest` is the program.
 PYTESTS_LOOP_DEPTH = 13
 
-# Above what the guard of a rewound process looks at, see zygote/descriptors.h.
-LOWEST_DESCRIPTOR = 600
-
 _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
@@ -161,15 +158,13 @@ def read_capture(config: pytest.Config) -> tuple[str, str]:
 
 def open_hidden(name: str, flags: int = 0) -> int:
     """A file in memory that survives rewinds and that the guard does not see; -1 where descriptors cannot be that high."""
-    fresh = os.memfd_create(name, os.MFD_CLOEXEC)
-    if flags:
-        fcntl.fcntl(fresh, fcntl.F_SETFL, flags)
     try:
-        return fcntl.fcntl(fresh, fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
+        fresh = os.memfd_create(name, os.MFD_CLOEXEC)
+        if flags:
+            fcntl.fcntl(fresh, fcntl.F_SETFL, flags)
+        return native.hide_descriptor(fresh)
     except OSError:
         return -1
-    finally:
-        os.close(fresh)
 
 
 class CrashFile:

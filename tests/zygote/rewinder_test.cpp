@@ -63,8 +63,8 @@ int end_of_rewound(Engine kind, const Body& body) {
     auto sockets = base::create_packet_pair();
     REQUIRE(sockets);
     // Out of the way of cases that look at the lowest numbers.
-    auto ours = sockets->first.duplicate(zygote::kLowestHarnessDescriptor);
-    auto theirs = sockets->second.duplicate(zygote::kLowestHarnessDescriptor);
+    auto ours = sockets->first.duplicate(zygote::lowest_harness_descriptor());
+    auto theirs = sockets->second.duplicate(zygote::lowest_harness_descriptor());
     REQUIRE(ours);
     REQUIRE(theirs);
     *sockets = {};
