@@ -10,7 +10,8 @@
 namespace tach::base {
 namespace {
 
-// How many descriptors may be wanted from one number on: a snapshot keeps a copy of each that a test may spoil. A guess.
+// How many descriptors may be wanted from one number on: a snapshot keeps a copy of each that a test may spoil. A
+// guess.
 constexpr rlim_t kRoomAbove = 256;
 
 }  // namespace
