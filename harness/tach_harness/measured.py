@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import marshal
 import os
-import resource
 import sys
 import zlib
 from array import array
@@ -30,7 +29,7 @@ from struct import Struct
 from typing import Any
 
 from .link import native, tell_user
-from .process import LOWEST_DESCRIPTOR, open_hidden
+from .process import open_hidden
 
 # What is not there in a version of coverage, or has another meaning, is a reason not to fork.
 COVERAGE_ATTRIBUTES = ("_collector", "_data", "_started", "_auto_save", "_inorout", "save", "config")
@@ -73,8 +72,6 @@ def why_not() -> str | None:
             if missing is not None:
                 version = getattr(sys.modules["coverage"], "__version__", "?")
                 return f"coverage {version} is not known to tach: {type(thing).__name__} has no {missing}"
-    if _active() and resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= LOWEST_DESCRIPTOR:
-        return f"coverage is measured, and there may be no descriptor above {LOWEST_DESCRIPTOR} (ulimit -n)"
     return None
 
 
