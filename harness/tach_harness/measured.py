@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import marshal
+import mmap
 import os
 import sys
 import zlib
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from itertools import chain
 
 # By name, as in the other modules of a test's process: what a test does to the module `os` must not reach us.
-from os import fstat, getpid, pread, write
+from os import fstat, getpid, write
 from os import open as open_file
 from struct import Struct
 from typing import Any
@@ -133,17 +134,18 @@ class _Journal:
         self._number = open_file(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def records(self) -> Iterator[Any]:
-        content = memoryview(pread(self._number, fstat(self._number).st_size, 0))
-        position = 0
-        while position + _HEAD.size <= len(content):
-            mark, length, checksum = _HEAD.unpack_from(content, position)
-            body = content[position + _HEAD.size : position + _HEAD.size + length]
-            if mark == self._mark and len(body) == length and zlib.crc32(body) == checksum:
-                yield marshal.loads(zlib.decompress(body))
-                position += _HEAD.size + length
-            else:
-                found = bytes(content[position + 1 :]).find(self._mark)
-                position = position + 1 + found if found >= 0 else len(content)
+        """All of them, in the order in which they were written."""
+        if fstat(self._number).st_size == 0:
+            return
+        with mmap.mmap(self._number, 0, prot=mmap.PROT_READ) as content:
+            position = content.find(self._mark)
+            while 0 <= position <= len(content) - _HEAD.size:
+                _, length, checksum = _HEAD.unpack_from(content, position)
+                body = content[position + _HEAD.size : position + _HEAD.size + length]
+                is_whole = len(body) == length and zlib.crc32(body) == checksum
+                if is_whole:
+                    yield marshal.loads(zlib.decompress(body))
+                position = content.find(self._mark, position + (_HEAD.size + length if is_whole else 1))
 
 
 class _Recorder:
