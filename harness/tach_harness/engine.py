@@ -8,6 +8,7 @@ An engine keeps a stack of *layers*, states of the process that tests start from
 * `each(steps)` runs one test after the other from the top layer.
 * `run(test)` is that with a single test.
 * `pop(verdict)` goes back to the layer below. It returns only if that is impossible, with the reason.
+* `commit()` gives the top layer up: the present state takes the place of the one below.
 
 What crosses a rewind: reports (they are in the ring already), and the Verdict. A test during which a wide fixture was set
 up may be *kept*, and one that left something that cannot be undone *condemns* its process: `each` then ends in the
@@ -64,13 +65,17 @@ class Engine(Protocol):
 
     mode: int  # a MODE_*: what tests that run now are reported as
 
-    def push(self) -> Verdict | None: ...
+    def push(self, forked: bool = False) -> Verdict | None:
+        """`forked`: as a process of its own, whatever the engine."""
+        ...
 
     def each(self, steps: Steps) -> int: ...
 
     def run(self, test: Callable[[], Verdict]) -> Verdict: ...
 
     def pop(self, verdict: Verdict) -> str: ...
+
+    def commit(self) -> None: ...
 
     def is_worn_out(self) -> bool:
         """Whether a fresh process would serve better from here on."""
@@ -101,7 +106,7 @@ class ForkEngine:
     def __init__(self, wait: Callable[[int], int] | None = None) -> None:
         self._wait = wait or _wait  # for a child's end; returns its wait status
 
-    def push(self) -> Verdict | None:
+    def push(self, forked: bool = True) -> Verdict | None:
         flush_buffers()
         measured.flush_all()
         native.offsets_save()
@@ -146,6 +151,9 @@ class ForkEngine:
         flush_buffers()
         native.leave_verdict(verdict.interrupted)
         _exit(0)
+
+    def commit(self) -> None:
+        native.keep()
 
     def is_worn_out(self) -> bool:
         return False
@@ -227,6 +235,7 @@ class SnapshotEngine:
         self._max_growth = max_growth << 20
         self._fork = ForkEngine()
         self._forked = False  # this process is the layer that `push` forked, since it could not be captured
+        self._below_forked = False  # so is the layer below, where `push` has forked this one
         self._copied = False  # this process is a kept test's, which has taken the place of the one that forked it
         self._layers: list[ExitCallbacks] = []
 
@@ -238,8 +247,8 @@ class SnapshotEngine:
             why = native.snapshot_refusal()
         return why if why else SnapshotEngine(options.max_resets, options.max_growth)
 
-    def push(self) -> Verdict | None:
-        if not self._forked and not self._copied:
+    def push(self, forked: bool = False) -> Verdict | None:
+        if not self._forked and not self._copied and not forked:
             outcome = self._push()
             if outcome == native.SNAPSHOT_PUSHED:
                 return None
@@ -248,6 +257,7 @@ class SnapshotEngine:
                 return self._verdict()
         verdict = self._fork.push()
         if verdict is None:
+            self._below_forked = self._forked
             self._forked, self._copied = True, False
             self.mode = native.MODE_FORK
         return verdict
@@ -292,6 +302,13 @@ class SnapshotEngine:
         why = self._rewind(0, verdict)
         self._drop()
         return why
+
+    def commit(self) -> None:
+        if self._forked:
+            self._fork.commit()
+            self._forked, self._copied = self._below_forked, not self._below_forked
+        else:
+            self._drop()
 
     def is_worn_out(self) -> bool:
         resets, growth = native.snapshot_age()

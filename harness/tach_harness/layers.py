@@ -23,6 +23,7 @@ from _pytest.warnings import catch_warnings_for_item
 from . import measured
 from .link import native
 from .plan import fixture_closure, is_wide
+from .process import CAPTURE_FILE
 from .reports import FILL_EXTRAS, FILL_SECONDS, Reporter
 from .unraised import Unraised
 
@@ -35,12 +36,11 @@ class _StopFilling(BaseException):
 
 
 @contextlib.contextmanager
-def _stopping_at(narrow: Any, pass_through: bool = False) -> Iterator[None]:
+def _stopping_at(narrow: Any) -> Iterator[None]:
     """Let FixtureDef.execute raise _StopFilling for each definition for which `narrow` is true.
 
     No fixture's function is left half-way: what one asks for while it runs (or what a hook around it asks for) is set
-    up, whatever it is. With `pass_through`, what a narrow definition asks for is set up first: it may override a wide
-    one by its name.
+    up, whatever it is. What a narrow definition asks for is set up first: it may override a wide one by its name.
     """
     original = FixtureDef.execute
     running = 0  # functions of fixtures, and hooks around them, that have begun and not ended
@@ -51,7 +51,7 @@ def _stopping_at(narrow: Any, pass_through: bool = False) -> Iterator[None]:
         if running:
             return original(self, request)
         if narrow(self):
-            for name in self.argnames if pass_through else ():
+            for name in self.argnames:
                 with contextlib.suppress(_StopFilling):
                     request._get_active_fixturedef(name)
             raise _StopFilling
@@ -87,25 +87,6 @@ def _warnings_of(item: pytest.Item) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
-def has_foreign_setup_hooks(item: pytest.Item) -> bool:
-    """Whether a plugin or conftest of the suite may keep the item from being set up."""
-    implementations = item.config.hook.pytest_runtest_setup.get_hookimpls()
-    return any(not _is_builtin(i.plugin) for i in implementations)
-
-
-def reaches_setup(item: pytest.Item) -> bool:
-    """Run the item's whole set-up hook up to SetupState.setup; call it where it is rewound afterwards."""
-    state: Any = item.session._setupstate  # Any: a method of this one object is replaced
-    reached: list[pytest.Item] = []
-    state.setup = reached.append
-    try:
-        with contextlib.suppress(BaseException):  # a skip or a failure: the test itself will report it
-            item.ihook.pytest_runtest_setup(item=item)
-    finally:  # should it turn out that it cannot be rewound
-        del state.setup
-    return bool(reached)
-
-
 class Filler:
     """Brings layers up to date in this process."""
 
@@ -114,20 +95,6 @@ class Filler:
         self._state: Any = session._setupstate  # Any: methods of this one object are replaced
         self._reporter = reporter
         self._unraised = unraised
-
-    def fill(self, item: pytest.Item) -> None:
-        """Set up all wide fixtures that the item needs, in pytest's order; failures stay cached for those who ask."""
-        has_class = item.getparent(pytest.Class) is not None
-
-        def narrow(definition: Any) -> bool:
-            return definition.scope == "function" or (definition.scope == "class" and not has_class)
-
-        def setup(target: pytest.Item) -> None:
-            __tracebackhide__ = True
-            with contextlib.suppress(_StopFilling), _stopping_at(narrow):
-                type(self._state).setup(self._state, target)
-
-        self._fill(item, setup)
 
     def fill_session(self, item: pytest.Item, wanted: Collection[Any]) -> None:
         """Set up just these FixtureDefs, which end with the session; collectors below the session are not entered."""
@@ -144,7 +111,7 @@ class Filler:
             for name in fixture_closure(target):
                 try:
                     if name in names:
-                        with contextlib.suppress(_StopFilling), _stopping_at(narrow, pass_through=True):
+                        with contextlib.suppress(_StopFilling), _stopping_at(narrow):
                             target._request._get_active_fixturedef(name)
                 except (Exception, OutcomeException) as error:
                     failure = failure or error  # the others are needed by other items
@@ -264,7 +231,12 @@ def rights() -> str:
         return "".join(line for line in status if line.startswith(RIGHTS))
 
 
+def live_findings() -> list[str]:
+    """What there is since the last guard mark that cannot be rewound; but for pytest's own capturing."""
+    findings = [f"{kind}: {detail}" for kind, detail in native.guard_findings() if kind != "regular"]
+    return [finding for finding in findings if CAPTURE_FILE not in finding]
+
+
 def live_reason() -> str:
     """Why the state since the last guard mark cannot be rewound; "" if it can."""
-    found = [f"{kind}: {detail}" for kind, detail in native.guard_findings() if kind != "regular"]
-    return "; ".join(found[:3])
+    return "; ".join(live_findings()[:3])

@@ -25,6 +25,9 @@ from .link import native
 # The depth of `pytest_runtestloop`, from which pytest's own loop runs tests, where the script `pytest` is the program.
 PYTESTS_LOOP_DEPTH = 13
 
+# What pytest's capture files are called in a process of ours.
+CAPTURE_FILE = "tach-capture"
+
 _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
@@ -139,7 +142,7 @@ def own_capture_files(config: pytest.Config) -> None:
             continue
         if os.readlink(f"/proc/self/fd/{number}") == os.devnull:
             continue
-        fresh = os.memfd_create("tach-capture", os.MFD_CLOEXEC)
+        fresh = os.memfd_create(CAPTURE_FILE, os.MFD_CLOEXEC)
         os.dup2(fresh, number, inheritable=False)
         os.close(fresh)
 

@@ -403,7 +403,7 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
         # The hook is historic: to whom it is registered anew, pluggy tells again what was recorded before.
-        if self.index != native.NO_ITEM and self._speaks():
+        if self._speaks():
             send(native.KIND_WARNING, self.index, strings=(pack_warning(warning_message, when, nodeid, location),))
 
     @pytest.hookimpl(tryfirst=True)
@@ -418,10 +418,12 @@ class Reporter:
             self._in_parts = True
         self.send_report(native.KIND_REPORT, report)
 
-    @staticmethod
-    def _speaks() -> bool:
-        """False in a process that a test (or a plugin) forked: under pytest, too, its reports reach nobody else."""
-        return bool(native.is_producer())
+    def _speaks(self) -> bool:
+        """False in a process that a test (or a plugin) forked: under pytest, too, its reports reach nobody else.
+
+        And while a test is left half-way, see first_test.py.
+        """
+        return self.index != native.NO_ITEM and bool(native.is_producer())
 
     def pause(self) -> None:
         """Nothing is reported until the next `begin`."""

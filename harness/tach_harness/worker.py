@@ -17,12 +17,14 @@ from _pytest.outcomes import Exit
 
 from . import garbage, layers, measured, rerun
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
+from .first_test import Unwinding
 from .imports import Imports
 from .link import native, receive, send, tell_user, text
 from .plan import Plan
 from .process import CrashFile, give_recursion_room, read_capture
-from .reports import FILL_EXTRAS, FILL_SECONDS, Muted, Reporter
+from .reports import Muted, Reporter
 from .sweep import Sweep
+from .units import Unit
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -105,16 +107,18 @@ class Worker:
         self.plan = plan
         self._engine_name = engine
         self.engine: Engine = ForkEngine()
-        self.reporter = Reporter(session.config, plugin.sink, plugin.options.json)
+        self.reporter: Reporter = Reporter(session.config, plugin.sink, plugin.options.json)
         self.filler = layers.Filler(session, self.reporter, plugin.unraised, plugin.suite_sigint)
         self.crash_file = CrashFile()
         self.imports: Imports | None = None  # where there is a rewound process
         self.sweep: Sweep | None = None  # likewise
-        self.shared = False  # from here on nothing is rewound: a live layer, or a kept test
+        self.shared: bool = False  # from here on nothing is rewound: a live layer, or a kept test
         self.retire = False
         self.spent = False  # the engine cannot, or should not, go on with this process
-        self.interrupted = False
-        self._forked: frozenset[int] = frozenset()  # items that cannot be rewound
+        self.interrupted: bool = False
+        self.unwinding: bool = False  # a test is left for the layer that was made in its set-up, see first_test.py
+        self._before: tuple[list[Any], dict[Any, int]] | None = None  # the test: what was set up
+        self.forked: frozenset[int] = frozenset()  # items that cannot be rewound
         self._rerun = False  # a second opinion: nothing follows the last item
         plugin.sink.holding = True
         self._sigint: Any = plugin.suite_sigint
@@ -175,12 +179,10 @@ class Worker:
                     _exit(EX_SOFTWARE)
                 fell_apart = self._fell_apart(verdict)
                 if fell_apart:
-                    self._send_done(
-                        crashed, native.MODE_SNAPSHOT, Verdict(condemned="its memory could not be restored")
-                    )
+                    self.send_done(crashed, native.MODE_SNAPSHOT, Verdict(condemned="its memory could not be restored"))
                     native.end()
                 else:
-                    self._report_crash(crashed, verdict)
+                    self.report_crash(crashed, verdict)
                 send(native.KIND_RUN_DONE, crashed + 1, t0=int(fell_apart))
 
     @staticmethod
@@ -219,7 +221,7 @@ class Worker:
     def _run_command(self, message: Any) -> None:
         subset, forked = ([i for (i,) in struct.iter_unpack("<I", string)] for string in message.strings)
         indices = subset or list(range(message.item, message.a))
-        self._forked = frozenset(forked)
+        self.forked = frozenset(forked)
         if message.b & native.RUN_SHARED:
             self.shared = self.retire = True
         self._rerun = bool(message.b & native.RUN_RERUN)
@@ -241,7 +243,7 @@ class Worker:
         As under pytest, it is the session's last item that is charged with a failure.
         """
         if self.session._setupstate.stack:
-            self._pop_layer(min(charged, len(self.session.items) - 1), None)
+            self.pop_layer(min(charged, len(self.session.items) - 1), None)
         if self.reporter.log_file is not None and not self._rerun:
             self.reporter.log_file.write_out()
         send(native.KIND_RETIRED)
@@ -252,7 +254,7 @@ class Worker:
 
     def _run(self, indices: list[int]) -> None:
         position = 0
-        while position < len(indices) and self._may_go_on(indices[position]):
+        while position < len(indices) and self.may_go_on(indices[position]):
             index = indices[position]
             unit = self.plan.items[index].unit
             length = 1
@@ -264,7 +266,7 @@ class Worker:
             late = next((i for i in chunk if self._sets_up_session_fixture(i)), None)
             if late is not None:
                 # That is finalised when this worker ends.
-                self._share_from(index, late)
+                self.share_from(index, late)
                 self.retire = True
             if self.shared:
                 self._run_shared(chunk, indices[position + length : position + length + 1])
@@ -281,7 +283,7 @@ class Worker:
         plan = self.plan.items[index]
         return bool(plan.flags & native.ITEM_OWN_WORKER) and plan.commits()
 
-    def _share_from(self, index: int, late: int) -> None:
+    def share_from(self, index: int, late: int) -> None:
         """Nothing is rewound from `index` on: the item `late` is going to set up a wide fixture while it runs."""
         if not self.shared:
             names = ", ".join(self.plan.items[late].names_to_commit())
@@ -294,31 +296,31 @@ class Worker:
         row = indices[:1]
         for index in indices[1:]:
             plan = self.plan.items[index]
-            own = plan.unit or plan.flags & native.ITEM_OWN_WORKER or self._parts(row[0], index)
+            own = plan.unit or plan.flags & native.ITEM_OWN_WORKER or self.parts(row[0], index)
             if own or (self.plan.split_wide and any(d.cached_result is None for d in plan.session)):
                 break
             row.append(index)
         return row
 
-    def _parts(self, index: int, following: int) -> bool:
+    def parts(self, index: int, following: int) -> bool:
         """Whether one of the two must be forked and the other one not."""
-        return (index in self._forked) != (following in self._forked)
+        return (index in self.forked) != (following in self.forked)
 
-    def _may_go_on(self, index: int) -> bool:
+    def may_go_on(self, index: int) -> bool:
         return not self.interrupted and bool(native.may_run(index))
 
-    def _next_of(self, index: int) -> pytest.Item | None:
+    def next_of(self, index: int) -> pytest.Item | None:
         return self.session.items[index + 1] if index + 1 < len(self.session.items) else None
 
     def _run_shared(self, chunk: list[int], following: list[int]) -> None:
         """As pytest itself: one after the other, in this process."""
         for index, after in zip(chunk, [*chunk[1:], *(following or [len(self.session.items)])]):
-            if not self._may_go_on(index):
+            if not self.may_go_on(index):
                 return
             nextitem = self.session.items[after] if after < len(self.session.items) else None
             if after == len(self.session.items) and not self._rerun:
-                nextitem = self._next_of(index)
-            verdict = self._test(index, nextitem, native.MODE_SHARED)
+                nextitem = self.next_of(index)
+            verdict = self.test(index, nextitem, native.MODE_SHARED)
             self.interrupted = verdict.interrupted
 
     def _run_alone(self, row: list[int]) -> int:
@@ -333,23 +335,23 @@ class Worker:
             index = row[position]
             self.interrupted = verdict.interrupted
             if not verdict.finished:
-                return self._report_crash(index, verdict)
+                return self.report_crash(index, verdict)
             native.end()
             if verdict.kept:
                 self.shared = self.retire = True  # this is the test's own process now, and it takes the worker's place
             else:
                 self._judge_process(verdict, more=position + 1 < len(row))
-            self._send_done(index, self.engine.mode, verdict, more=position + 1 < len(row))
+            self.send_done(index, self.engine.mode, verdict, more=position + 1 < len(row))
             return 1
 
         def may_go_on(position: int) -> bool:
-            return not (self.shared or self.spent) and self._may_go_on(row[position])
+            return not (self.shared or self.spent) and self.may_go_on(row[position])
 
-        self._mark_imports()
-        forked = row[0] in self._forked
+        self.mark_imports()
+        forked = row[0] in self.forked
         return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on, forked))
 
-    def _mark_imports(self) -> None:
+    def mark_imports(self) -> None:
         if self.imports is not None:
             self.imports.mark()
 
@@ -360,7 +362,7 @@ class Worker:
 
     def _detached_test(self, index: int) -> Verdict:
         forgotten = Forgotten(self.session, self.plan)
-        verdict = self._test(index, self._next_of(index), self.engine.mode)
+        verdict = self.test(index, self.next_of(index), self.engine.mode)
         if verdict.kept:
             forgotten.remember()
         return verdict
@@ -370,7 +372,7 @@ class Worker:
         plan = self.plan.items[index]
         if any(d.cached_result is None for d in plan.session):
             self.open_session_layer(index)
-            self._note_if_live(index)
+            self.note_if_live(index)
 
     def open_session_layer(self, index: int, base: int | None = None) -> None:
         """In a base: set up the session fixtures of the item that is the first to need them.
@@ -391,11 +393,15 @@ class Worker:
         garbage.collect(garbage.YOUNG_GENERATIONS)
         self.plugin.unraised.take(index)
 
-    def _note_if_live(self, index: int) -> None:
+    def note_if_live(self, index: int) -> None:
         reason = layers.live_reason()
         if reason:
-            self.shared = True
-            send(native.KIND_LIVE, index, strings=(text(reason),))
+            self.share_for(index, reason)
+
+    def share_for(self, index: int, reason: str) -> None:
+        """Nothing is rewound from `index` on: a wide fixture left something that cannot be."""
+        self.shared = True
+        send(native.KIND_LIVE, index, strings=(text(reason),))
 
     def _run_unit(self, chunk: list[int]) -> int:
         """Run a unit in a layer of its own; returns how many of its items are settled (fewer after a crash)."""
@@ -409,7 +415,7 @@ class Worker:
         if verdict is None:
             try:
                 Forgotten(self.session, self.plan)
-                self._unit(chunk)
+                Unit(self, chunk).run()
             except BaseException:
                 die_of_exception()
             self.spent = bool(self.engine.pop(Verdict(interrupted=self.interrupted))) or self.spent
@@ -419,129 +425,12 @@ class Worker:
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
-        return self._report_crash(chunk[0], verdict)
+        return self.report_crash(chunk[0], verdict)
 
-    def _unit(self, chunk: list[int]) -> None:
-        """In a layer of its own: keep the wide fixtures, bring them up to date between tests, finalise them."""
-        position = 0
-        charged = chunk[0]  # with what goes wrong at the layer's end: the last item that was begun
-        while position < len(chunk) and self._may_go_on(chunk[position]):
-            charged = chunk[position]
-            filled = self._bring_up_to_date(charged)
-            if self.interrupted:
-                break
-            settled = self._unit_shared(chunk, position) if self.shared else self._unit_row(chunk, position, filled)
-            if settled == 0:
-                break
-            charged = chunk[min(position + settled, len(chunk)) - 1]
-            position += settled
-        if self.session._setupstate.stack:
-            self._pop_layer(charged, None)
+    # --- one test -----------------------------------------------------------------------------------------------
 
-    def _unit_shared(self, chunk: list[int], position: int) -> int:
-        index = chunk[position]
-        last = position + 1 == len(chunk)
-        nextitem = self._next_of(index) if last else self.session.items[chunk[position + 1]]
-        verdict = self._test(index, nextitem, native.MODE_SHARED, held=last)
-        self.interrupted = verdict.interrupted
-        if last:
-            self._pop_layer(index, None)
-            self._send_done(index, native.MODE_SHARED, Verdict())
-        return 1
-
-    def _unit_row(self, chunk: list[int], position: int, filled: bool) -> int:
-        """Tests that all start from the layer as it is now; returns how far to advance.
-
-        After the last of them the layer changes: a node on its stack ends, or the next item needs more, or what the
-        fill has left for its first test to tell must go.
-        """
-        length, due = 0, False
-        while True:
-            length += 1
-            following = chunk[position + length] if position + length < len(chunk) else None
-            nextitem = None if following is None else self.session.items[following]
-            due = self.filler.pop_is_due(nextitem)
-            if due or filled or following is None or self._changes_layer(following):
-                break
-            if self._parts(chunk[position], following):
-                break
-        row = chunk[position : position + length]
-        due = due or following is None
-        last: list[tuple[Verdict, int]] = []
-
-        def settle(at: int, verdict: Verdict) -> int:
-            self.interrupted = verdict.interrupted
-            advance = 1 if verdict.finished else self._report_crash(row[at], verdict)
-            native.end()
-            self.shared = self.shared or verdict.kept or bool(verdict.condemned)
-            if verdict.finished and at + 1 < length:
-                self._send_done(row[at], self.engine.mode, verdict, more=True)
-            else:
-                last[:] = [(verdict, self.engine.mode)]
-            return advance
-
-        def step(at: int) -> Verdict:
-            item = self.session.items[row[at]]
-            nextitem = item.parent if due and at + 1 == length else self.session.items[chunk[position + at + 1]]
-            return self._test(row[at], nextitem, self.engine.mode)
-
-        def may_go_on(at: int) -> bool:
-            return not (self.shared or self.interrupted) and self._may_go_on(row[at])
-
-        self._mark_imports()
-        settled = self.engine.each(Steps(length, step, settle, may_go_on, row[0] in self._forked))
-        if settled < length or not last:
-            return settled
-        self._end_row(row[-1], nextitem, *last[0], due)
-        return settled
-
-    def _end_row(self, index: int, nextitem: Any, verdict: Verdict, mode: int, due: bool) -> None:
-        if due and not self.interrupted:
-            self._pop_layer(index, nextitem)
-        if not verdict.finished:
-            return
-        if not (verdict.kept or verdict.condemned):
-            self._discard_leftovers(self.session.items[index])
-        self._send_done(index, mode, verdict)
-
-    def _changes_layer(self, index: int) -> bool:
-        plan = self.plan.items[index]
-        return plan.commits() or plan.needs_fill(self.session._setupstate.stack)
-
-    def _bring_up_to_date(self, index: int) -> bool:
-        """Set up the wide fixtures that this item is the first to need; True if there were any."""
-        plan = self.plan.items[index]
-        if self.shared:
-            return False
-        if plan.commits():
-            self._share_from(index, index)  # its own process would become the layer anyway: run it here
-            return False
-        if not plan.needs_fill(self.session._setupstate.stack):
-            return False
-        native.begin(index, self.engine.mode)
-        if layers.has_foreign_setup_hooks(plan.item) and not self._probe(plan.item):
-            native.end()
-            return False
-        self.reporter.begin(index, plan.item)
-        try:
-            self.filler.fill(plan.item)
-        except KeyboardInterrupt as error:
-            send_exit(index, error)
-            self.interrupted = True
-        native.end()
-        garbage.collect(garbage.YOUNG_GENERATIONS)
-        self.plugin.unraised.take(index)
-        self.plugin.entropy.judge()
-        self._note_if_live(index)
-        return True
-
-    def _probe(self, item: pytest.Item) -> bool:
-        """Does the item's set-up get as far as its fixtures? Found out on a state that is thrown away."""
-        verdict = self.engine.run(lambda: Verdict(interrupted=layers.reaches_setup(item)))
-        self.shared = self.shared or bool(verdict.condemned)
-        return verdict.finished and verdict.interrupted
-
-    def _pop_layer(self, index: int, nextitem: Any) -> None:
+    def pop_layer(self, index: int, nextitem: Any) -> None:
+        """Finalise what `nextitem` no longer needs, charged to `index`, which has ended before."""
         item = self.session.items[index]
         native.begin(index, native.MODE_SHARED if self.shared else self.engine.mode)
         self.reporter.begin(index, item)
@@ -552,50 +441,66 @@ class Worker:
             self.interrupted = True
         native.end()
 
-    def _discard_leftovers(self, item: pytest.Item) -> None:
-        """Output and log sections of a fill belong to the test that ran on it, not to the next one."""
-        item._report_sections.clear()
-        item.stash[FILL_SECONDS] = 0.0
-        item.stash[FILL_EXTRAS] = {}
-        if layers.FILL_FAILURE in item.stash:
-            del item.stash[layers.FILL_FAILURE]
-        read_capture(item.config)
+    def pop_is_due(self, nextitem: Any) -> bool:
+        return self.filler.pop_is_due(nextitem)
 
     # --- one test -----------------------------------------------------------------------------------------------
 
-    def _test(self, index: int, nextitem: Any, mode: int, held: bool = False) -> Verdict:
-        """Run one item through pytest's full protocol, in this process."""
+    def test(
+        self, index: int, nextitem: pytest.Item | None, mode: int, held: bool = False, first: bool = False
+    ) -> Verdict:
+        """Run one item through pytest's full protocol, in this process.
+
+        `first`: wide fixtures are set up in it; what is said here of rewound tests holds from then on.
+        """
         item = self.session.items[index]
         native.begin(index, mode)
         started = native.monotonic_ns()
         send(native.KIND_STARTED, index, a=mode, t0=started)
         rewinding = mode != native.MODE_SHARED
-        if rewinding:
-            self.plugin.entropy.prepare(item.nodeid)
         self.reporter.begin(index, item)
-        before = self._wide_state() if rewinding else None
-        rights = layers.rights() if index in self._forked else ""
+        self._before = None
+        if rewinding and not first:
+            self.begin_isolated(item)
+        rights = layers.rights() if index in self.forked else ""
         self.plugin.unraised.give(index)
         signal.signal(signal.SIGINT, self._sigint)
         interrupted = self._protocol(index, item, nextitem)
         self._sigint = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        late = self._late(before) if before is not None and not interrupted else []
+        late = [] if interrupted else self._late()
         if late or not rewinding:
             measured.flush()
         flags = native.DONE_HELD if (held or rewinding) else 0
         if self.imports is not None and self.imports.warmed:
             flags |= native.DONE_WARMED
+        if rewinding:
+            mode = native.MODE_SHARED if self.shared else self.engine.mode  # it may have been found out on the way
         self._send_extras(index, mode, flags, late, started)
         if mode != native.MODE_SNAPSHOT:
             native.end()
-            if mode == native.MODE_FORK and index in self._forked:
+            if mode == native.MODE_FORK and index in self.forked:
                 self._judge_forked(index, rights)
             return Verdict(kept=bool(late), interrupted=interrupted)
         native.mark_end()
         imports, due = self.imports.note(index) if self.imports is not None else (0, False)
         due = (self.sweep is not None and self.sweep.note()) or due
         return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, renewal_due=due)
+
+    def begin_isolated(self, item: pytest.Item) -> None:
+        """What happens from here on in this process happens in this test alone."""
+        self.plugin.entropy.prepare(item.nodeid)
+        self._before = self._wide_state()
+
+    def leave_test(self, told: bool) -> None:
+        """In the layer that was made in a test's set-up; `told`: what the set-up left for reports has been in some."""
+        self.unwinding = False
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if told:
+            self.plugin.unraised.drop()
+            self.plugin.sink.take()
+            read_capture(self.session.config)
+        native.end()
 
     @staticmethod
     def _judge_forked(index: int, rights: str) -> None:
@@ -616,17 +521,21 @@ class Worker:
         try:
             with layers.failing_as_filled(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
-        except (KeyboardInterrupt, Exit) as error:
-            send_exit(index, error)
-            return True
         except BaseException as error:
-            if not native.is_producer():
-                _exit(0)
-            send_exit(index, error)
-            return True
+            return self._protocol_failed(index, error)
+        if self.unwinding:
+            raise Unwinding("")
         if not native.is_producer():
             _exit(0)
         return False
+
+    def _protocol_failed(self, index: int, error: BaseException) -> bool:
+        if self.unwinding:  # whatever hooks made of it
+            raise Unwinding("") from None
+        if not isinstance(error, KeyboardInterrupt | Exit) and not native.is_producer():
+            _exit(0)
+        send_exit(index, error)
+        return True
 
     def _send_extras(self, index: int, mode: int, flags: int, late: list[str], started: int) -> None:
         extras = {}
@@ -644,7 +553,7 @@ class Worker:
         held = flags & (native.DONE_HELD | native.DONE_KEPT | native.DONE_SHOULD_STOP) == native.DONE_HELD
         send(native.KIND_DONE, index, a=mode, b=flags, t0=duration, strings=strings, with_next=held)
 
-    def _send_done(self, index: int, mode: int, verdict: Verdict, more: bool = False) -> None:
+    def send_done(self, index: int, mode: int, verdict: Verdict, more: bool = False) -> None:
         """`more`: another message follows, at the latest when the run is over."""
         note, flags = b"", 0
         if verdict.condemned:
@@ -657,9 +566,11 @@ class Worker:
         finalizers = {node: sum(map(_is_foreign, entry[0])) for node, entry in self.session._setupstate.stack.items()}
         return cached, finalizers
 
-    def _late(self, before: tuple[list[Any], dict[Any, int]]) -> list[str]:
+    def _late(self) -> list[str]:
         """Wide fixtures that were set up, and foreign finalisers that were put on wide nodes, during the test."""
-        cached, finalizers = before
+        if self._before is None:
+            return []
+        cached, finalizers = self._before
         names = [
             definition.argname
             for definition, earlier in zip(self.plan.wide_definitions, cached)
@@ -671,7 +582,7 @@ class Worker:
                 names.append(f"a finaliser of {node.nodeid or 'the session'}")
         return names
 
-    def _report_crash(self, index: int, verdict: Verdict) -> int:
+    def report_crash(self, index: int, verdict: Verdict) -> int:
         """Tell how the process that ran `index` died, with what it had printed and its last Python stack.
 
         Returns how many items from `index` on are settled: a kept test's process may have died in a later one.

@@ -43,9 +43,10 @@ def test_set_up_once(project: Project, scope: str, name: str, workers: str) -> N
 
 @pytest.mark.parametrize("scope", ["module", "session"])
 def test_the_second_run_remembers(project: Project, scope: str) -> None:
-    project.write("test_it.py", SUITE.format(scope=scope, name=COMPUTED).partition("def test_asks_again")[0])
+    asks = SUITE.format(scope=scope, name=COMPUTED).partition("def test_asks_again")[0]
+    project.write("test_it.py", asks + "def test_after(): pass\n")
     for why in ("it set up late while it ran", "it asks for late while it runs"):
-        result = project.tach("-n", "2").expect(0, passed=2)
+        result = project.tach("-n", "2").expect(0, passed=3)
         told = [line for line in result.lines if line.startswith("shared from test_it.py::test_")]
         assert len(told) == 1 and told[0].endswith(f" on: {why}"), str(result)
     assert project.log() == ["set up", "finalised"] * 2
