@@ -83,11 +83,18 @@ def hold_timers() -> Callable[[], None]:
 class Point:
     """Where, in the set-up of `item`, the wide fixtures are there and the narrow ones are not.
 
-    `reached` is called there, once. It may raise Unwinding.
+    `reached` is called there, once. It may raise Unwinding. `setup` is called instead of pytest's set-up, and leads
+    to the point.
     """
 
-    def __init__(self, item: pytest.Item, reached: Callable[[Point], None]) -> None:
+    def __init__(
+        self,
+        item: pytest.Item,
+        reached: Callable[[Point], None],
+        setup: Callable[[pytest.Item], None] | None = None,
+    ) -> None:
         self.item = item
+        self._own_setup = setup
         self.live_before: list[str] = []  # what hooks around the set-up hold that cannot be rewound
         self.is_reached = False
         self._reached = reached
@@ -114,8 +121,11 @@ class Point:
         self.live_before = layers.live_findings()
         native.set_phase(native.PHASE_FILL)
         try:
-            with _calling_before(narrow, self._reach):
-                type(self._state).setup(self._state, item)
+            if self._own_setup is not None:
+                self._own_setup(item)
+            else:
+                with _calling_before(narrow, self._reach):
+                    type(self._state).setup(self._state, item)
         except (KeyboardInterrupt, Exit):
             raise
         except BaseException:
@@ -141,8 +151,11 @@ class Point:
         _allow_writing(False)
         refuse()
 
-    def left(self) -> None:
-        """The test's frames are gone: the layer is as if the item had not been set up yet."""
+    def left(self, keeps_sections: bool = False) -> None:
+        """The test's frames are gone: the layer is as if the item had not been set up yet.
+
+        `keeps_sections`: what was captured has been in no report yet.
+        """
         _allow_writing(True)
         for owner, name in ((self._state, "setup"), (self._state, "teardown_exact"), (self.item, "runtest")):
             vars(owner).pop(name, None)
@@ -151,7 +164,8 @@ class Point:
         self._state.stack.pop(self.item, None)
         if hasattr(self.item, "_initrequest"):
             self.item._initrequest()
-        self.item._report_sections.clear()
+        if not keeps_sections:
+            self.item._report_sections.clear()
         os.environ.pop("PYTEST_CURRENT_TEST", None)
 
 

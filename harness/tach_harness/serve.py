@@ -164,7 +164,7 @@ class Server:
             reporter.index = min(charged, len(self.session.items) - 1)
             item = self.session.items[reporter.index]
             try:
-                layers.Filler(self.session, reporter, self.plugin.unraised, self.plugin.suite_sigint).pop(item, None)
+                layers.Finaliser(self.session, reporter, self.plugin.suite_sigint).pop(item, None)
             except (KeyboardInterrupt, Exit) as error:
                 send_exit(reporter.index, error)
         measured.flush()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import garbage, layers
 from .engine import Steps, Verdict
+from .filling import FILL_LOG, keep_log
 from .first_test import Point, Unwinding, hold_timers, tearing_down
 from .link import native
 from .process import read_capture
@@ -89,12 +90,13 @@ class Unit:
         ran: Verdict | None = None
         # What is raised later must not look as if it had been raised while an exception was handled: suppress.
         ending = tearing_down(self._session, lambda nextitem: self._first_keeps(position, nextitem))
+        self._came_back = None
         with contextlib.suppress(Unwinding), ending, point.awaited():
             ran = worker.test(index, worker.next_of(index), self._engine.mode, first=True)
         if ran is not None:
             return self._settle(position, self._end_first(ran))
-        point.left()
         came_of_it: Verdict | None = self._came_back
+        point.left(keeps_sections=came_of_it is None)
         worker.leave_test(told=came_of_it is not None)
         if came_of_it is None:
             return self._after_fill(position, time.perf_counter() - started)
@@ -135,6 +137,7 @@ class Unit:
     def _leave_to_fill(self, point: Point) -> None:
         """What hooks around the test hold cannot be captured (a thread): the test begins again, from the layer."""
         self._worker.unwinding = True
+        keep_log(point.item)
         point.item.stash[FILL_EXTRAS] = self._worker.reporter.take_properties()
         point.unwind()
 
@@ -245,4 +248,6 @@ class Unit:
         item._report_sections.clear()
         item.stash[FILL_SECONDS] = 0.0
         item.stash[FILL_EXTRAS] = {}
+        if FILL_LOG in item.stash:
+            del item.stash[FILL_LOG]
         read_capture(item.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import pickle
 import signal
@@ -17,6 +18,7 @@ from _pytest.outcomes import Exit
 
 from . import garbage, layers, measured, rerun
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
+from .filling import FilledLog, FilledSections, failing_as_filled, fill_session
 from .first_test import Unwinding
 from .imports import Imports
 from .link import native, receive, send, tell_user, text
@@ -29,24 +31,10 @@ from .units import Unit
 if TYPE_CHECKING:
     from .session import TachPlugin
 
+# Items that are tried one after the other to set up the session fixtures that all of them need; a guess.
+MAX_OPENERS = 16
+
 EXIT_INTERRUPT, EXIT_PYTEST, EXIT_INTERNAL = 1, 2, 3
-
-
-class SectionMerger:
-    """In a test's process: joins the output of the wide fixtures' set-up, done earlier, with the test's own."""
-
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Any:
-        earlier = len(item._report_sections)
-        yield
-        sections = item._report_sections
-        for index in range(earlier):
-            when, key, content = sections[index]
-            for later in range(earlier, len(sections)):
-                if sections[later][:2] == (when, key):
-                    sections[index] = (when, key, content + sections[later][2])
-                    del sections[later]
-                    break
 
 
 def _is_foreign(finalizer: Any) -> bool:
@@ -108,7 +96,7 @@ class Worker:
         self._engine_name = engine
         self.engine: Engine = ForkEngine()
         self.reporter: Reporter = Reporter(session.config, plugin.sink, plugin.options.json)
-        self.filler = layers.Filler(session, self.reporter, plugin.unraised, plugin.suite_sigint)
+        self.finaliser = layers.Finaliser(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
         self.imports: Imports | None = None  # where there is a rewound process
         self.sweep: Sweep | None = None  # likewise
@@ -123,7 +111,12 @@ class Worker:
         plugin.sink.holding = True
         self._sigint: Any = plugin.suite_sigint
         manager = session.config.pluginmanager
-        for name, ours in (("tach-reporter", self.reporter), ("tach-sections", SectionMerger())):
+        plugins = (
+            ("tach-reporter", self.reporter),
+            ("tach-filled-sections", FilledSections()),
+            ("tach-filled-log", FilledLog()),
+        )
+        for name, ours in plugins:
             if manager.has_plugin(name):
                 manager.unregister(name=name)  # inherited from a base
             manager.register(ours, name)
@@ -375,21 +368,20 @@ class Worker:
             self.note_if_live(index)
 
     def open_session_layer(self, index: int, base: int | None = None) -> None:
-        """In a base: set up the session fixtures of the item that is the first to need them.
+        """Set up the session fixtures of the item that is the first to need them, but for those of later bases.
 
-        Those of later bases are left out.
+        Where its hooks keep it from being set up (a skip), another one that needs them is taken.
         """
-        native.begin(index, native.MODE_SHARED)
         plan = self.plan.items[index]
-        self.reporter.begin(index, plan.item)
-        try:
-            self.filler.fill_session(
-                plan.item, [d for d in plan.session if base is None or plan.base_of[id(d)] <= base]
-            )
-        except KeyboardInterrupt as error:
-            send_exit(index, error)
-            self.interrupted = True
-        native.end()
+        wanted = [d for d in plan.session if base is None or plan.base_of[id(d)] <= base]
+        needing = (i for i in range(index, len(self.session.items)) if {*wanted} <= {*self.plan.items[i].session})
+        for candidate in itertools.islice(needing, MAX_OPENERS):
+            native.begin(candidate, native.MODE_SHARED)
+            opened = fill_session(self, candidate, wanted)
+            native.end()
+            if opened or self.interrupted:
+                break
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         garbage.collect(garbage.YOUNG_GENERATIONS)
         self.plugin.unraised.take(index)
 
@@ -435,14 +427,14 @@ class Worker:
         native.begin(index, native.MODE_SHARED if self.shared else self.engine.mode)
         self.reporter.begin(index, item)
         try:
-            self.filler.pop(item, nextitem)
+            self.finaliser.pop(item, nextitem)
         except (KeyboardInterrupt, Exit) as error:
             send_exit(index, error)
             self.interrupted = True
         native.end()
 
     def pop_is_due(self, nextitem: Any) -> bool:
-        return self.filler.pop_is_due(nextitem)
+        return self.finaliser.pop_is_due(nextitem)
 
     # --- one test -----------------------------------------------------------------------------------------------
 
@@ -464,7 +456,6 @@ class Worker:
             self.begin_isolated(item)
         rights = layers.rights() if index in self.forked else ""
         self.plugin.unraised.give(index)
-        signal.signal(signal.SIGINT, self._sigint)
         interrupted = self._protocol(index, item, nextitem)
         self._sigint = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -515,11 +506,16 @@ class Worker:
         except BaseException:
             return
 
+    def hooks(self, index: int) -> bool:
+        """Run pytest's full protocol for what is done inside it; True if the session must end with this item."""
+        return self._protocol(index, self.session.items[index], self.next_of(index))
+
     def _protocol(self, index: int, item: pytest.Item, nextitem: Any) -> bool:
         """True if the session must end with this item."""
+        signal.signal(signal.SIGINT, self._sigint)
         give_recursion_room()
         try:
-            with layers.failing_as_filled(item):
+            with failing_as_filled(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except BaseException as error:
             return self._protocol_failed(index, error)
