@@ -137,6 +137,7 @@ def fill_session(worker: Worker, index: int, wanted: Collection[Any]) -> bool:
     # What hooks around it report and warn of they will again, when the test runs.
     with contextlib.suppress(Unwinding), keeping, point.awaited():
         worker.interrupted = worker.hooks(index)
+    worker.unwinding = False
     worker.reporter.pause()
     if not point.is_reached:
         return False
