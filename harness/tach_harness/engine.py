@@ -47,6 +47,7 @@ class Verdict(NamedTuple):
     condemned: str = ""  # why its process could not be rewound
     imports: int = 0  # modules that it imported
     renewal_due: bool = False  # a fresh process would have what it lacks, see imports.py and sweep.py
+    ended: bool = False  # what the layer was for has ended with it: nothing to come back to
     rewind: bytes = b""  # what the rewind did, see native.snapshot_passage
 
 
@@ -278,7 +279,7 @@ class SnapshotEngine:
             return self._each_forked(steps)
         if position < steps.length and steps.may_go_on(position):
             verdict = steps.run(position)
-            if not verdict.kept:
+            if not (verdict.kept or verdict.ended):
                 verdict = verdict._replace(condemned=self._rewind(position, verdict))
             position += steps.settle(position, verdict)
         self._drop()

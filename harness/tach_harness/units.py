@@ -218,15 +218,31 @@ class Unit:
         return settled
 
     def _last(self, position: int) -> int:
-        """The unit's last test finalises all that there is: the process need not come back to before it, but the unit's
+        """The unit's last test finalises all that there is: nothing comes back to before it, but the unit's own layer is
 
-        own layer is popped.
+        popped. A process of its own it has already, where processes are forked; elsewhere it starts from a layer of its
+        own for what can be seen of one, such as the number of descriptors.
         """
         worker, index = self._worker, self._chunk[position]
+        found: list[Verdict] = []
+        alone = self._engine.mode == native.MODE_FORK
+
+        def step(_: int) -> Verdict:
+            ends = self._engine.mode != native.MODE_FORK or alone
+            parent = None if ends else self._session.items[index].parent
+            with tearing_down(self._session, lambda _: parent):
+                verdict = worker.test(index, worker.next_of(index), self._engine.mode)
+            return verdict._replace(ended=ends)
+
+        def settle(_: int, verdict: Verdict) -> int:
+            found.append(verdict)
+            return 1
+
         worker.mark_imports()
-        with tearing_down(self._session, lambda _: None):
-            verdict = worker.test(index, worker.next_of(index), self._engine.mode)
-        return self._settle(position, verdict)
+        if alone:
+            return self._settle(position, step(0))
+        self._engine.each(Steps(1, step, settle, lambda _: True))
+        return self._settle(position, found[0])
 
     def _end_row(self, index: int, nextitem: Any, verdict: Verdict, mode: int, due: bool) -> None:
         worker = self._worker
