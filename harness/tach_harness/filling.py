@@ -135,7 +135,7 @@ def fill_session(worker: Worker, index: int, wanted: Collection[Any]) -> bool:
     point = Point(item, reached, setup)
     keeping = tearing_down(worker.session, lambda _: worker.session)
     # What hooks around it report and warn of they will again, when the test runs.
-    with contextlib.suppress(Unwinding), keeping, point.awaited():
+    with contextlib.suppress(Unwinding), keeping, point.awaited(), worker.expecting(wanted):
         worker.interrupted = worker.hooks(index)
     worker.unwinding = False
     worker.reporter.pause()

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 from _pytest.fixtures import FixtureDef
-from _pytest.outcomes import Exit
+from _pytest.outcomes import Exit, OutcomeException
 
 from . import layers
 from .link import native
+from .plan import fixture_closure, is_plain_wide, scope_node
 
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
@@ -136,8 +137,22 @@ class Point:
     def _reach(self) -> None:
         if not self.is_reached:
             self.is_reached = True
+            self._set_up_foreseen()
             native.set_phase(native.PHASE_SETUP)
             self._reached(self)
+
+    def _set_up_foreseen(self) -> None:
+        """Wide fixtures that a plugin is going to ask for on behalf of narrow ones belong to the layer."""
+        own = getattr(getattr(self.item, "_fixtureinfo", None), "name2fixturedefs", {})
+        for name, definitions in fixture_closure(self.item).items() if own and self._own_setup is None else ():
+            definition = definitions[-1]
+            if (
+                name not in own
+                and scope_node(self.item, definition) is not None
+                and is_plain_wide(self.item, definition)
+            ):
+                with contextlib.suppress(Exception, OutcomeException):  # cached: those who ask for it report it
+                    self.item._request._get_active_fixturedef(name)  # type: ignore[attr-defined]
 
     # --- in the layer's time line -------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.fixtures import get_scope_package
@@ -19,6 +19,9 @@ from _pytest.fixtures import get_scope_package
 from . import plugin_plans
 from .link import native, send, text
 from .options import Options
+
+if TYPE_CHECKING:
+    from .claims import Claims
 
 # Fixtures of pytest and xdist that leave nothing to finalise and nothing to share: a worker may have its own.
 HARMLESS_WIDE = frozenset(
@@ -90,6 +93,11 @@ def depends_on_parameters(item: pytest.Item, closure: dict[str, Any], definition
 def is_parametrized(item: pytest.Item, definition: Any) -> bool:
     callspec = getattr(item, "callspec", None)
     return bool(definition.params) or (callspec is not None and definition.argname in callspec.params)
+
+
+def is_plain_wide(item: pytest.Item, definition: Any) -> bool:
+    """Wide, and not set up anew for each of several parameters of its own."""
+    return is_wide(definition) and not is_parametrized(item, definition)
 
 
 def has_own_setup(node: Any) -> bool:
@@ -228,6 +236,7 @@ class Plan:
         self.items = [ItemPlan(item) for item in session.items]
         self.wide_definitions = [d for d in registered_definitions(session) if is_wide(d)]
         self.split_wide = options.split_wide or any("worker_id" in fixture_closure(i) for i in session.items)
+        self.claims: Claims | None = None  # once there are copies
         self._mark_dynamic()
         self._assign_units()
         self._assign_bases()

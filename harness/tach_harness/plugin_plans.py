@@ -188,8 +188,27 @@ def _is_django_unittest(item: Any) -> bool:
     return cases is not None and kind is not None and issubclass(kind, cases.SimpleTestCase) and bool(kind.databases)
 
 
+# --- pytest-lazy-fixtures --------------------------------------------------------------------------------------------
+
+
+def _lazy_names(item: pytest.Item, closure: Iterable[Any]) -> Iterator[str]:
+    """Parameters that stand for fixtures: those of the item, which include those of its fixtures."""
+    callspec = getattr(item, "callspec", None)
+    waiting = list(callspec.params.values()) if callspec is not None else []
+    while waiting:
+        value = waiting.pop(0)
+        if type(value) is dict:
+            waiting += [*value.keys(), *value.values()]
+        elif type(value) in (list, set, tuple):
+            waiting += value
+        elif type(value).__module__.partition(".")[0] == "pytest_lazy_fixtures":
+            waiting += [*getattr(value, "args", ()), *getattr(value, "kwargs", {}).values()]
+            yield str(value.name).partition(".")[0]
+
+
 _RULES = {
     "pytest_asyncio.plugin": _asyncio_names,
     "anyio.pytest_plugin": _anyio_names,
     "pytest_django.plugin": _django_names,
+    "pytest_lazy_fixtures": _lazy_names,
 }

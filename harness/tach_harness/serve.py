@@ -14,6 +14,7 @@ import pytest
 from _pytest.outcomes import Exit
 
 from . import controller, garbage, layers, measured, modules
+from .claims import Claims
 from .engine import run_new_atexit_callbacks
 from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
@@ -53,6 +54,7 @@ class Server:
             self.plugin.unraised.find(self.session.config)
             self.plugin.unraised.take(0)
             know_capture_files(self.session.config)
+            self.plan.claims = Claims(self.plan)
             measured.begin(self.session.config.pluginmanager)
             signal.signal(signal.SIGINT, self._remember_sigint())
             send(native.KIND_BASE_READY, a=0)

@@ -91,7 +91,9 @@ class Unit:
         # What is raised later must not look as if it had been raised while an exception was handled: suppress.
         ending = tearing_down(self._session, lambda nextitem: self._first_keeps(position, nextitem))
         self._came_back = None
-        with contextlib.suppress(Unwinding), ending, point.awaited():
+        planned = worker.plan.items[index]
+        expecting = worker.expecting([*planned.wide, *planned.session])
+        with contextlib.suppress(Unwinding), ending, expecting, point.awaited():
             ran = worker.test(index, worker.next_of(index), self._engine.mode, first=True)
         if ran is not None:
             return self._settle(position, self._end_first(ran))

@@ -9,7 +9,8 @@ import pickle
 import signal
 import struct
 import traceback
-from contextlib import suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from os import EX_SOFTWARE, _exit
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -505,6 +506,10 @@ class Worker:
             send(native.KIND_JUDGED, index, strings=(text(layers.live_reason() or changed),))
         except BaseException:
             return
+
+    def expecting(self, planned: Iterable[Any]) -> AbstractContextManager[None]:
+        """While these FixtureDefs are set up, see claims.py."""
+        return self.plan.claims.expecting(planned) if self.plan.claims is not None else nullcontext()
 
     def hooks(self, index: int) -> bool:
         """Run pytest's full protocol for what is done inside it; True if the session must end with this item."""
