@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from runner import ISOLATED, Project
+from runner import ISOLATED, Project, needs_plugin
 
 NAMED, COMPUTED = "'late'", "''.join(['la', 'te'])"
 SUITE = """
@@ -155,3 +155,92 @@ def test_a_late_fixture_that_fails(project: Project) -> None:
     ours = project.tach("-rA", "--color=no").expect(1, **theirs.counts)
     errors = [line for line in theirs.lines if line.startswith("ERROR ")]
     assert [line for line in ours.lines if line.startswith("ERROR ")] == errors
+
+
+EXCLUSIVE = """
+import os
+import pytest
+
+@pytest.fixture(scope="session")
+def exclusive():
+    os.mkdir("taken")
+    yield 1
+    os.rmdir("taken")
+
+def ask(request, name): return request.getfixturevalue(name)
+
+@pytest.fixture
+def asked(request): return ask(request, "exclusive")
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2", "4"])
+def test_one_that_nothing_foretells_is_alive_in_one_process_at_a_time(project: Project, workers: str) -> None:
+    project.write("conftest.py", EXCLUSIVE)
+    tests = "import time\n" + "".join(f"def test_{n}(asked): time.sleep(0.05)\n" for n in range(3))
+    for name in "abc":
+        project.write(f"test_{name}.py", tests)
+    for _ in range(2):
+        report = project.json("-n", workers).expect(0, passed=9)
+        assert [test["note"] for test in report.tests if "order" in test["note"]] == [], str(report)
+        assert not (project / "taken").exists()
+
+
+def test_a_live_base_asks_for_one_that_another_process_has(project: Project) -> None:
+    project.write("conftest.py", EXCLUSIVE)
+    project.write(
+        "test_it.py",
+        """
+        import threading
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def live():
+            stop = threading.Event()
+            thread = threading.Thread(target=stop.wait)
+            thread.start()
+            yield
+            stop.set()
+            thread.join()
+
+        def test_a(asked): pass
+        def test_b(live, asked): pass
+        """,
+    )
+    for _ in range(2):
+        project.tach("-n", "2", "--strict-isolation").expect(0, passed=2)
+
+
+@needs_plugin("pytest_lazy_fixtures")
+def test_a_lazy_fixture_is_planned(plugins_project: Project) -> None:
+    project = plugins_project
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+        from pytest_lazy_fixtures import lf
+
+        def log(text):
+            with open("log", "a") as file: file.write(text + "\\n")
+
+        @pytest.fixture(scope="session")
+        def base():
+            log("base")
+            yield []
+            log("base ends")
+
+        @pytest.fixture(scope="module")
+        def upper(base):
+            log("upper")
+            yield base
+            log("upper ends")
+
+        @pytest.mark.parametrize("store", [lf("base"), lf("upper"), [lf("upper")]])
+        def test_store(store):
+            assert not store or store == [[]]
+            store.append(1)
+        """,
+    )
+    report = project.json("-n", "2", "-p", "no:django", "-p", "no:rerunfailures").expect(0, passed=3)
+    assert set(report.modes.values()) == {ISOLATED}, str(report)
+    assert project.log() == ["base", "upper", "upper ends", "base ends"]
