@@ -68,6 +68,7 @@ enum class Kind : std::uint16_t {
                  // of xdist; 0: not asked)
     kSolo = 82,  // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
+    kGivingUp = 88,     // before kModuleFiles; [items that may skip at run time or be expected to fail, as u32]
     kCollectCounts = 85,  // a: modules and the like that were skipped, b: errors, t0: deselected items
     kExplained = 87,  // --explain: item (kNoItem: there is no such test); [wide and other fixtures, why the session is
                       // solo, why the test is going to run shared; the first: records separated by NUL of name, scope,
@@ -85,9 +86,10 @@ enum class Kind : std::uint16_t {
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
     kStarted = 96,   // item, a: Mode, t0: when
     kLogStart = 97,  // item                                  these four are passed on to the controller unchanged
-    kReport = 98,    // item, a: Phase, b: ReportFlags, t0: start, t1: duration; [pickle, category, message, and if JSON
-                     // was asked for: longrepr, stdout, stderr]
-    kWarning = 99,   // item or kNoItem; [pickle]
+    kReport = 98,    // item, a: Phase, b: ReportFlags, t0: start, t1: duration; [pickle, category, message, if JSON was
+    // asked for: longrepr, stdout, stderr (else they may be empty or missing), and what tells the cause
+    // of a failure or a skip from others, if known]
+    kWarning = 99,     // item or kNoItem; [pickle]
     kLogFinish = 100,  // item
     kAmend = 101,      // item: a teardown report of a layer, to be merged into the item's; fields as in kReport
     kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line,
@@ -125,6 +127,7 @@ enum ItemFlags : std::uint32_t {
     kItemDynamic = 1U << 0,    // may ask for fixtures at run time: never split from its module
     kItemNoRerun = 1U << 1,    // carries the no_rerun mark
     kItemOwnWorker = 1U << 2,  // session fixtures asked for at run time: all such items go to one worker
+    kItemOrdered = 1U << 3,    // its marks say that what tests before it did matters to it, or it to later ones
 };
 
 enum ReportFlags : std::uint32_t {

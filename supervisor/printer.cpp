@@ -60,6 +60,7 @@ std::string status_text(const Progress& progress) {
     const std::string total = std::to_string(progress.total);
     std::string text = fmt::format("[ {:>{}}/{} ]", progress.done, total.size(), total);
     if (const std::string counts = counts_text(progress.counts); !counts.empty()) text += " " + counts;
+    if (!progress.activity.empty()) text += " | " + progress.activity;
     if (const std::string running = running_text(progress.running); !running.empty()) text += " | " + running;
     return text;
 }

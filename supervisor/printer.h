@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct Progress {
     std::size_t total = 0;
     Counts counts;
     std::vector<RunningTest> running;  // in any order; shown oldest first
+    std::string activity;              // what is done beside or after the tests; "" if it is nothing
 };
 
 class Printer {
@@ -48,6 +50,9 @@ class Printer {
 
     // A line of tach's own, newline added.
     void line(std::string_view line);
+
+    // Whether there is a progress line at all.
+    [[nodiscard]] bool has_status() const { return lines_.terminal().overprints; }
 
     // Whether progress() would paint: ask before gathering what it wants.
     [[nodiscard]] bool due(std::int64_t now_ns) const;

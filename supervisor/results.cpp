@@ -76,6 +76,13 @@ void ItemResult::add_text(const shm::Message& report) {
     if (!report.string(5).empty()) err = report.string(5);
 }
 
+// One report without a known cause, and that of the test is not known.
+void ItemResult::doubt(std::string_view why) {
+    const bool is_known = !why.empty() && (!in_doubt_ || !cause.empty());
+    cause = is_known ? fmt::format("{}{}\n", cause, why) : std::string();
+    in_doubt_ = true;
+}
+
 void ItemResult::add_report(const shm::Message& report) {
     if (ended_ != Outcome::kNone) return;
     const Outcome outcome = category_outcome(report.string(1));
@@ -97,7 +104,7 @@ void ItemResult::add_report(const shm::Message& report) {
         // A rerun is a category of its own that neither failed nor was skipped: its last attempt decides.
         const bool settled = outcome == Outcome::kPassed ||
                              (outcome == Outcome::kOther && (flags & (shm::kReportFailed | shm::kReportSkipped)) == 0);
-        if (!settled && (flags & shm::kReportByMark) == 0) in_doubt_ = true;
+        if (!settled && (flags & shm::kReportByMark) == 0) doubt(report.string(6));
     }
     add_text(report);
 }
@@ -110,7 +117,7 @@ void ItemResult::add_amend(const shm::Message& report) {
     teardown.duration_ns += before;  // two halves of one teardown
     if ((report.head.b & shm::kReportFailed) != 0 && !teardown_failed_) {
         teardown_failed_ = true;
-        in_doubt_ = true;
+        doubt(report.string(6));
         ++failures_;
         ++tally_[index(Outcome::kError)];
         last_ = Outcome::kError;

@@ -116,12 +116,14 @@ class ItemResult {
     std::string err;
     std::string note;
     bool done = false;
-    bool by_mark = false;   // some report's outcome was decided by the item's marks alone
+    std::string cause;     // of what is in doubt: the same for tests that failed in the same way; "" if it is not known
+    bool by_mark = false;  // some report's outcome was decided by the item's marks alone
     bool no_rerun = false;  // set from kItemNoRerun
 
   private:
     void add_text(const shm::Message& report);
     void keep(PhaseResult& phase, const shm::Message& report);
+    void doubt(std::string_view why);
 
     std::array<std::uint32_t, kOutcomes> tally_{};  // reports by outcome; kNone's place stays 0
     Outcome last_ = Outcome::kNone;                 // of the last report that has a category

@@ -407,6 +407,7 @@ void Session::show_progress(bool force) {
         const std::int64_t began = process.peer.channel().record().started_ns.load(std::memory_order_relaxed);
         progress.running.push_back({results_.nodeid(*item), std::max<std::int64_t>(0, now - began)});
     }
+    if (pass_) progress.activity = pass_text(now);
     printer_.progress(progress, now);
 }
 

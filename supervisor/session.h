@@ -98,6 +98,7 @@ class Session {
         std::string file;
         std::vector<SessionFixture> session_fixtures;
         std::vector<shm::Message> messages;  // for the controller, until they are passed on
+        std::int64_t started_ns = 0;         // CLOCK_MONOTONIC
         bool started = false;
         bool held_done = false;  // finished but for what its layer's end may add
         bool complete = false;
@@ -234,6 +235,12 @@ class Session {
     void learn(std::uint32_t item, Opinion opinion);
     bool recheck_cut();
     void know_modules(const shm::Message& message);
+    void know_giving_up(const shm::Message& message);
+    [[nodiscard]] bool undisturbed(std::uint32_t item) const;
+    [[nodiscard]] double sequential_s() const;
+    [[nodiscard]] std::int64_t pass_limit_ns() const;
+    [[nodiscard]] std::string pass_text(std::int64_t now) const;
+    void announce_pass(Id id);
     [[nodiscard]] double expected_s(std::uint32_t item) const;
     [[nodiscard]] bool opinions_enabled() const;
 
@@ -329,6 +336,8 @@ class Session {
     std::set<std::uint32_t> unsettled_;
     std::map<std::uint32_t, Replacement> replacements_;
     std::int64_t pass_started_ns_ = 0;
+    double pass_expected_s_ = 0;
+    bool pass_announced_ = false;  // in a pipe: that tests are run again was said
     std::uint32_t order_dependent_ = 0;
     std::set<std::uint32_t> noted_;  // order-dependent, polluted or flaky: the summary shows their notes
     std::uint32_t unconfirmed_ = 0;

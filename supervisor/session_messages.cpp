@@ -63,6 +63,7 @@ void Session::handle(Id id, Message message) {
         case Kind::kCollected:
         case Kind::kSolo:
         case Kind::kModuleFiles:
+        case Kind::kGivingUp:
             if (id == zygote_) handle_zygote(id, message);
             return;
         case Kind::kRunDone:
@@ -121,6 +122,8 @@ void Session::handle_zygote(Id, const Message& message) {
             return go_solo(message);
         case Kind::kModuleFiles:
             return know_modules(message);
+        case Kind::kGivingUp:
+            return know_giving_up(message);
         default:
             return;
     }
@@ -300,6 +303,7 @@ void Session::handle_item_message(Id id, Message message) {
             result.worker = solo_ ? 0 : static_cast<int>(process.number);
             if (item.started) item.messages.clear();  // a second run; otherwise the warnings of its wide fixtures
             item.started = true;
+            item.started_ns = message.head.t0;
             is_testing_ = true;
             start_compiler();
             return;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/clock.h"
 #include "supervisor/session.h"
@@ -30,9 +31,20 @@ void Session::doubt(std::uint32_t item) {
         const Opinion* known = memory_->opinion(results_.nodeid(item), opinion_key_);
         if (known != nullptr && known->verdict == Opinion::Verdict::kConfirmed) return;
     }
+    const ItemResult& result = results_.at(item);
     unsettled_.insert(item);
-    opinions_->doubt(item, results_.at(item).outcome());
+    opinions_->doubt(item, {.outcome = result.outcome(), .cause = result.cause, .undisturbed = undisturbed(item)});
     ask_for_modules();
+}
+
+// Whether the test began when all before it had ended, and from what pytest would have begun with.
+bool Session::undisturbed(std::uint32_t item) const {
+    if (results_.at(item).warmed) return false;
+    for (std::uint32_t before = 0; before < item; ++before) {
+        const std::int64_t ended_ns = items_[before].started_ns + results_.at(before).duration_ns;
+        if (!items_[before].complete || ended_ns > items_[item].started_ns) return false;
+    }
+    return true;
 }
 
 // What is learned in this run is remembered under a key that the zygote's answer makes.
@@ -52,6 +64,15 @@ void Session::know_modules(const shm::Message& message) {
     pump();
 }
 
+void Session::know_giving_up(const shm::Message& message) {
+    const std::string_view bytes = message.string(0);
+    for (std::size_t at = 0; at + sizeof(std::uint32_t) <= bytes.size(); at += sizeof(std::uint32_t)) {
+        std::uint32_t item = 0;
+        std::memcpy(&item, bytes.data() + at, sizeof item);
+        if (opinions_ && item < items_.size()) opinions_->may_give_up(item);
+    }
+}
+
 double Session::expected_s(std::uint32_t item) const {
     if (announced_ && items_[item].complete) return static_cast<double>(results_.at(item).duration_ns) / 1e9;
     if (!memory_) return -1;
@@ -69,6 +90,7 @@ bool Session::give_opinions() {
         // Before -x acts, only what decides it: the failures up to the cut.
         std::erase_if(unsettled_, [this](std::uint32_t item) { return item > *cut_ && !results_.at(item).doubtful(); });
     }
+    if (settings_.second_opinion_budget_s.source == Source::kDefault) opinions_->allow(sequential_s());
     pass_ = opinions_->next([this](std::uint32_t item) { return expected_s(item); });
     apply_opinions();
     if (!pass_) {
@@ -94,16 +116,67 @@ bool Session::give_opinions() {
     opinion_items_.clear();
     opinion_results_.clear();
     pass_started_ns_ = base::monotonic_ns();
-    const auto budget_ns = static_cast<std::int64_t>(opinions_->budget_left_s() * 1e9);
+    pass_expected_s_ = 0;
+    for (const std::uint32_t item : pass_->items) pass_expected_s_ += std::max(0.0, expected_s(item));
     const std::uint32_t number = opinions_->passes();
-    loop_->after(std::max<std::int64_t>(budget_ns, base::kNsPerSecond), [this, opinion = *id, number] {
+    loop_->after(pass_limit_ns(), [this, opinion = *id, number] {
         Process* late = find(opinion);
         if (late != nullptr && opinions_->passes() == number)
             doom(opinion, "a second opinion took longer than its budget");
     });
+    announce_pass(*id);
     const std::vector<std::uint32_t> items = pass_->items;
     start_run(*id, Run{items.front(), items.back() + 1, base, 0, items}, shm::kRunShared | shm::kRunRerun);
     return true;
+}
+
+// What pytest would have taken for the tests of this run.
+double Session::sequential_s() const {
+    double total = 0;
+    for (std::size_t i = 0; i < results_.size(); ++i) total += static_cast<double>(results_.at(i).duration_ns) / 1e9;
+    return total;
+}
+
+// Of a test that was skipped nobody knows how long it takes where it is not. It may take as long as all that is known.
+std::int64_t Session::pass_limit_ns() const {
+    double limit_s = opinions_->budget_left_s();
+    if (settings_.second_opinion_budget_s.source == Source::kDefault) {
+        const auto skipped = std::count_if(pass_->items.begin(), pass_->items.end(), [this](std::uint32_t item) {
+            return items_[item].complete && results_.at(item).outcome() == Outcome::kSkipped;
+        });
+        limit_s += static_cast<double>(skipped) * std::max(settings_.second_opinion_budget_s.value, sequential_s());
+    }
+    return std::max(static_cast<std::int64_t>(limit_s * 1e9), base::kNsPerSecond);
+}
+
+// "running 3 doubtful tests again in pytest's order (test_x.py, 4 s left)"
+std::string Session::pass_text(std::int64_t now) const {
+    std::set<std::string_view> files;
+    std::size_t doubtful = 0;
+    for (const std::uint32_t item : pass_->items) {
+        if (!unsettled_.contains(item)) continue;
+        ++doubtful;
+        const std::string_view nodeid = results_.nodeid(item);
+        files.insert(nodeid.substr(0, nodeid.find("::")));
+    }
+    std::string where = files.size() == 1 ? std::string(*files.begin()) : fmt::format("{} files", files.size());
+    const double left_s = pass_expected_s_ - static_cast<double>(now - pass_started_ns_) / 1e9;
+    if (left_s >= 1) where += fmt::format(", {:.0f} s left", left_s);
+    const char* what = pass_->search ? "looking for what a test needs before it" : "running";
+    if (pass_->search) return fmt::format("{} ({})", what, where);
+    return fmt::format("{} {} doubtful test{} again in pytest's order ({})", what, doubtful, doubtful == 1 ? "" : "s",
+                       where);
+}
+
+// Where there is no progress line, which says it anyway: once, if it takes so long that somebody may wonder.
+void Session::announce_pass(Id id) {
+    if (pass_announced_ || printer_.has_status()) return;
+    const std::uint32_t number = opinions_->passes();
+    loop_->after(base::kNsPerSecond, [this, id, number] {
+        if (pass_announced_ || !pass_ || find(id) == nullptr || opinions_->passes() != number) return;
+        pass_announced_ = true;
+        printer_.line("tach: " + pass_text(base::monotonic_ns()));
+    });
 }
 
 void Session::opinion_message(Id, const shm::Message& message) {
@@ -141,7 +214,13 @@ void Session::opinion_ended(Id id) {
     const auto isolated = [this](std::uint32_t item) {
         return items_[item].complete ? results_.at(item).outcome() : Outcome::kNone;
     };
-    opinions_->finished(pass, seen_, isolated, took);
+    // What a test took that had been skipped is pytest's time, not a price.
+    double shown_s = 0;
+    for (const auto& [item, outcome] : seen_) {
+        const bool was_hidden = isolated(item) == Outcome::kSkipped && outcome != Outcome::kSkipped;
+        if (was_hidden) shown_s += static_cast<double>(opinion_results_.at(item).duration_ns) / 1e9;
+    }
+    opinions_->finished(pass, seen_, isolated, std::max(0.0, took - shown_s));
     if (!pass.search) compare_with_pass();
     apply_opinions();
     pump();

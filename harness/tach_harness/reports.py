@@ -252,6 +252,28 @@ def headline(report: Any) -> str:
     return lines[0] if lines else ""
 
 
+def cause_of(report: Any) -> str:
+    """The same for reports that something failed, or was skipped, in the same way at the same place; "" if unknown.
+
+    All lines on the way there count, so that the bodies of two tests are two causes, and a broken fixture is one.
+    """
+    longrepr = report.longrepr
+    if isinstance(longrepr, tuple):
+        return "\n".join((str(report.when), *map(str, longrepr)))
+    chain = getattr(longrepr, "chain", None)  # ExceptionChainRepr
+    tracebacks = [link[0] for link in chain] if chain else [getattr(longrepr, "reprtraceback", None)]
+    crash = getattr(longrepr, "reprcrash", None)
+    places = [
+        getattr(entry, "reprfileloc", None)
+        for traceback in tracebacks
+        for entry in getattr(traceback, "reprentries", ())
+    ]
+    if crash is None or not places or None in places:
+        return ""  # nobody knows the place: a string, or a style of traceback that leaves it out
+    lines = [f"{place.path}:{place.lineno}" for place in places]
+    return "\n".join((str(report.when), *lines, str(crash.message)))
+
+
 def decided_by_marks(item: pytest.Item, report: Any) -> bool:
     """Whether a skip or xfail could have been told without running the test."""
     from _pytest.skipping import evaluate_skip_marks, xfailed_key
@@ -440,10 +462,11 @@ class Reporter:
             extras = {**filled, **extras, **({log_file.EXTRA: logged} if logged else {})}
         if self._sink.holding:
             extras["terminal"] = self._sink.take()
-        flags, category, message = 0, "passed" if report.when == "call" else "", ""
+        flags, category, message, cause = 0, "passed" if report.when == "call" else "", "", ""
         plain = report.outcome == "passed" and not self._in_parts and not hasattr(report, "wasxfail")
         if not plain:
             flags, category, message = self._judge(report)
+            cause = cause_of(report)
         if self._in_parts and _failed_parts is not None:
             extras["failed_parts"] = _failed_parts_of(self._config, report)
         if self.categories is not None:
@@ -453,6 +476,8 @@ class Reporter:
             # A skipped part of a test that goes on (a subtest) explains nothing about the test.
             longrepr = "" if report.skipped and type(report) is not pytest.TestReport else report.longreprtext
             strings += [text(s) for s in (longrepr, report.capstdout, report.capstderr)]
+        if cause:
+            strings += [b""] * (6 - len(strings)) + [text(cause)]
         strings[0] = pack(report, extras)
         start = int(getattr(report, "start", 0.0) * NANOSECONDS)
         duration = int(getattr(report, "duration", 0.0) * NANOSECONDS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import controller, garbage, layers, measured, modules
+from . import controller, garbage, giving_up, layers, measured, modules
 from .claims import Claims
 from .engine import run_new_atexit_callbacks
 from .link import Message, native, receive, send, text
@@ -73,6 +73,7 @@ class Server:
             elif message.kind == native.KIND_REAP:
                 send(native.KIND_REAPED, a=message.a, b=self._reap(message.a))
             elif message.kind == native.KIND_MODULES:
+                giving_up.send_items(self.session)
                 modules.send_files(self.session)
             elif message.kind == native.KIND_FINISH:
                 self._finish(message.item)

@@ -245,8 +245,106 @@ def test_what_is_run_again_writes_to_no_file_that_was_open(project: Project) -> 
 def test_it_is_told_that_it_runs_again(project: Project) -> None:
     project.write(
         "test_it.py",
-        "import os\ndef test_a():\n    open('log', 'a').write(os.environ.get('TACH_SECOND_OPINION', '-') + '\\n')\n"
+        "import os\ndef test_fine(): pass\ndef test_a():\n    open('log', 'a').write(os.environ.get('TACH_SECOND_OPINION', '-') + '\\n')\n"
         "    assert False\n",
     )
-    project.tach().expect(1, failed=1)
+    project.tach().expect(1, passed=1, failed=1)
     assert project.log() == ["-", "1"]
+
+
+def test_the_first_test_of_a_run_is_not_run_again(project: Project) -> None:
+    project.write(
+        "test_it.py", "def test_a():\n    open('runs', 'a').write('x\\n')\n    assert False\ndef test_b(): pass\n"
+    )
+    report = project.json("-n", "1").expect(1, passed=1, failed=1)
+    assert project.log("runs") == ["x"]
+    assert report.test("::test_a")["note"] == ""
+
+
+def test_one_broken_fixture_is_one_cause(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def broken():
+            open("runs", "a").write("x\\n")
+            raise RuntimeError("no such database")
+        """,
+    )
+    for name in "abc":
+        project.write(
+            f"test_{name}.py",
+            "import pytest\ndef test_fine(): pass\n@pytest.mark.parametrize('n', range(5))\ndef test_it(n, broken): pass\n",
+        )
+    project.tach("-n", "1").expect(1, passed=3, error=15)
+    assert project.log("runs") == ["x"] * (15 + 1 + 5), "the first of all, and the last one's module"
+
+
+@pytest.mark.parametrize("where", ["a hook", "a fixture"])
+def test_a_test_that_gives_up_after_a_failed_one(project: Project, where: str) -> None:
+    """By itself it passes; the failure is real, and comes first in the run."""
+    if where == "a hook":
+        project.write(
+            "conftest.py",
+            """
+            import pytest
+            failed = []
+
+            def pytest_runtest_makereport(item, call):
+                if call.excinfo is not None:
+                    failed.append(item.name)
+
+            def pytest_runtest_setup(item):
+                if failed:
+                    pytest.xfail("a step before it has failed")
+            """,
+        )
+        project.write("test_it.py", "def test_first(): assert False\ndef test_then(): pass\n")
+        counts = {"failed": 1, "xfailed": 1}
+    else:
+        project.write(
+            "test_it.py",
+            """
+            import pytest
+            failed = []
+
+            @pytest.fixture(autouse=True)
+            def step():
+                if failed:
+                    pytest.skip("a step before it has failed")
+
+            def test_first():
+                failed.append(1)
+                assert False
+
+            def test_then(): pass
+            """,
+        )
+        counts = {"failed": 1, "skipped": 1}
+    project.pytest().expect(1, **counts)
+    project.tach().expect(1, **counts)
+    project.tach().expect(1, **counts)
+
+
+def test_a_test_that_was_skipped_may_take_its_time(project: Project) -> None:
+    """No budget that was made for what is known keeps pytest's verdict from it."""
+    project.write(
+        "test_it.py",
+        """
+        import time
+        import pytest
+        seen = []
+
+        def test_fills(): seen.append(1)
+
+        @pytest.mark.parametrize("n", range(2))
+        def test_uses(n):
+            if not seen:
+                pytest.skip("nothing there")
+            time.sleep(1.2)
+        """,
+    )
+    report = project.json().expect(0, passed=3)
+    assert all(test["note"].startswith("order-dependent: skipped alone") for test in report.tests[1:])

@@ -57,7 +57,7 @@ class Run {
 
     void doubt(std::uint32_t item, Outcome alone = Outcome::kFailed) {
         alone_[item] = alone;
-        opinion.doubt(item, alone);
+        opinion.doubt(item, {.outcome = alone, .cause = cause, .undisturbed = undisturbed});
     }
     void never_ran(std::uint32_t item) { alone_[item] = Outcome::kNone; }
 
@@ -89,7 +89,9 @@ class Run {
 
     SecondOpinion opinion;
     double expected_s = 0;  // of every test
-    double took_s = 0;      // every pass
+    std::string cause;      // of what is put into doubt next
+    bool undisturbed = false;
+    double took_s = 0;  // every pass
     Passes passes;
     std::vector<bool> searched;
     Lines told;
@@ -121,47 +123,129 @@ TEST_CASE("without doubts there is no pass") {
     CHECK_FALSE(run.opinion.pending());
 }
 
-TEST_CASE("a doubtful test is run again with all of its module") {
+TEST_CASE("a doubtful test is run again after all that precedes it, and then it stands") {
     Run run({0, 0, 1, 1, 1, 2}, always_fails);
     run.doubt(3);
     CHECK(run.opinion.pending());
     REQUIRE(run.step());
-    CHECK(run.passes == Passes{{2, 3, 4}});
-    CHECK(run.told == Lines{});
-}
-
-TEST_CASE("what its module confirms is run once more after everything before it, and then it stands") {
-    Run run({0, 0, 1, 1, 1, 2}, always_fails);
-    run.doubt(3);
-    run.to_the_end();
-    CHECK(run.passes == Passes{{2, 3, 4}, {0, 1, 2, 3}});
-    CHECK(run.searched == std::vector<bool>{false, false});
+    CHECK(run.passes == Passes{{0, 1, 2, 3}});
+    CHECK(run.searched == std::vector<bool>{false});
     CHECK(run.told == Lines{"3 confirmed"});
     CHECK_FALSE(run.opinion.pending());
-    CHECK(run.opinion.passes() == 2);
+    CHECK(run.opinion.passes() == 1);
 }
 
-TEST_CASE("the first module of the run has nothing before it, so that it confirms at once") {
-    Run run({0, 0, 0, 1}, always_fails);
-    run.doubt(1);
-    run.to_the_end();
-    CHECK(run.passes == Passes{{0, 1, 2}});
-    CHECK(run.told == Lines{"1 confirmed"});
-}
-
-TEST_CASE("doubtful tests share a pass with those of their module, and one prefix with all others") {
+TEST_CASE("doubtful tests share a pass up to the last of them") {
     Run run({0, 1, 1, 1, 2, 3}, always_fails);
     run.doubt(4);
     run.doubt(3);
     run.doubt(1);
     run.to_the_end();
-    CHECK(run.passes == Passes{{1, 2, 3}, {4}, {0, 1, 2, 3, 4}});
+    CHECK(run.passes == Passes{{0, 1, 2, 3, 4}});
     CHECK(run.told == Lines{"1 confirmed", "3 confirmed", "4 confirmed"});
+}
+
+TEST_CASE("where what precedes its module is much longer, the module comes first") {
+    std::vector<std::uint32_t> modules(50, 0);
+    modules.insert(modules.end(), {1, 1, 1});
+    Run run(modules, needs(52, {50}));
+    run.expected_s = 1;
+    run.doubt(52);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{50, 51, 52}, {52}, {50, 52}});
+    CHECK(run.told == Lines{"52 needs 50"});
+}
+
+TEST_CASE("a module that confirms is no reason to leave out what precedes it") {
+    std::vector<std::uint32_t> modules(50, 0);
+    modules.push_back(1);
+    Run run(modules, needs(50, {7}));
+    run.expected_s = 1;
+    run.doubt(50);
+    run.step();
+    run.step();
+    CHECK(run.passes[0] == Items{50});
+    CHECK(run.passes[1].size() == 51);
+}
+
+// --- what can matter ------------------------------------------------------------------------------------------------
+
+TEST_CASE("the first test of a run is not run again: nothing precedes it") {
+    Run run({0, 0}, always_fails);
+    run.undisturbed = true;
+    run.doubt(0);
+    run.to_the_end();
+    CHECK(run.passes.empty());
+    CHECK(run.told == Lines{"0 confirmed"});
+}
+
+TEST_CASE("tests that left nothing are left out, and where no others are, nothing is run again") {
+    Run run({0, 0, 0, 1, 1}, always_fails);
+    run.undisturbed = true;
+    for (const std::uint32_t item : {0, 1, 2}) run.opinion.left_nothing(item);
+    run.doubt(3);
+    run.doubt(4);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{3, 4}});
+    CHECK(run.told == Lines{"3 confirmed", "4 confirmed"});
+}
+
+TEST_CASE("a test that began before others had ended is run again by itself at least: they may have written a file") {
+    Run run({0, 0, 0}, always_fails);
+    for (const std::uint32_t item : {0, 1, 2}) run.opinion.left_nothing(item);
+    run.doubt(2);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{2}});
+    CHECK(run.told == Lines{"2 confirmed"});
+}
+
+TEST_CASE("what a test needs is looked for among those that left something") {
+    Run run({0, 0, 0, 0, 0, 0}, needs(5, {3}));
+    for (const std::uint32_t item : {0, 2, 4}) run.opinion.left_nothing(item);
+    run.doubt(5);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{1, 3, 5}, {5}, {1, 5}, {3, 5}});
+    CHECK(run.told == Lines{"5 needs 3"});
+}
+
+// --- one cause ------------------------------------------------------------------------------------------------------
+
+TEST_CASE("tests that fail for one cause are confirmed by the first of them, and the last after its module") {
+    Run run({0, 0, 0, 0, 1, 1, 1, 1}, always_fails);
+    run.cause = "a fixture";
+    for (const std::uint32_t item : {1, 2, 3, 4, 5, 6}) run.doubt(item);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{4, 5, 6}, {0, 1}});
+    CHECK(run.told == Lines{"1 confirmed", "2 confirmed", "3 confirmed", "4 confirmed", "5 confirmed", "6 confirmed"});
+}
+
+TEST_CASE("two causes are two groups") {
+    Run run({0, 0, 0, 0, 0, 0}, always_fails);
+    run.cause = "a fixture";
+    for (const std::uint32_t item : {0, 1, 2}) run.doubt(item);
+    run.cause = "another";
+    for (const std::uint32_t item : {3, 4, 5}) run.doubt(item);
+    run.to_the_end();
+    CHECK(run.told.size() == 6);
+    CHECK(run.passes.size() <= 2);
+}
+
+TEST_CASE("should one of them differ, each is looked at for itself") {
+    // The last one passes after 3, which none of the others comes after.
+    Run run({0, 0, 0, 0, 0}, needs(4, {3}));
+    run.cause = "a fixture";
+    run.doubt(1);
+    run.doubt(2);
+    run.doubt(4);
+    run.to_the_end();
+    CHECK(has(run.passes[0], 4));
+    CHECK(std::find(run.told.begin(), run.told.end(), "4 needs 3") != run.told.end());
+    CHECK(run.told.size() == 3);
 }
 
 TEST_CASE("what has been settled is told once") {
     SecondOpinion opinion({0}, kPlenty);
-    opinion.doubt(0, Outcome::kFailed);
+    opinion.doubt(0, {});
     const auto pass = opinion.next([](std::uint32_t) { return 0.0; });
     REQUIRE(pass);
     opinion.finished(
@@ -181,11 +265,11 @@ TEST_CASE("a test that differs in its module is order-dependent, and halving fin
     CHECK(run.told == Lines{"7 needs 2"});
 }
 
-TEST_CASE("what differs in its module needs nothing of other modules") {
+TEST_CASE("what a test needs is looked for in its module first") {
     Run run({0, 0, 1, 1, 1}, needs(4, {2}));
     run.doubt(4);
     run.to_the_end();
-    CHECK(run.passes == Passes{{2, 3, 4}, {4}, {2, 4}});
+    CHECK(run.passes == Passes{{0, 1, 2, 3, 4}, {4}, {2, 3, 4}, {2, 4}});
     CHECK(run.told == Lines{"4 needs 2"});
 }
 
@@ -193,7 +277,7 @@ TEST_CASE("a test that differs only after the whole prefix is order-dependent, a
     Run run({0, 0, 0, 0, 1, 1}, needs(5, {1}));
     run.doubt(5);
     run.to_the_end();
-    CHECK(run.passes == Passes{{4, 5}, {0, 1, 2, 3, 4, 5}, {5}, {0, 1, 5}, {0, 5}, {1, 5}});
+    CHECK(run.passes == Passes{{0, 1, 2, 3, 4, 5}, {5}, {4, 5}, {0, 1, 5}, {0, 5}, {1, 5}});
     CHECK(run.told == Lines{"5 needs 1"});
 }
 
@@ -220,6 +304,8 @@ TEST_CASE("a passed test that gives up in pytest's order is order-dependent, too
         if (item == 0) return Outcome::kFailed;
         return item == 3 && has(before, 0) ? outcome : Outcome::kPassed;
     });
+    run.undisturbed = true;
+    run.opinion.may_give_up(3);
     run.doubt(0);
     run.to_the_end();
     CHECK(run.passes == Passes{{0, 1, 2, 3}, {3}, {0, 3}});
@@ -228,6 +314,7 @@ TEST_CASE("a passed test that gives up in pytest's order is order-dependent, too
 
 TEST_CASE("a passed test that fails in pytest's order is not settled here") {
     Run run({0, 0}, always_fails);
+    run.opinion.may_give_up(1);
     run.doubt(0);
     run.to_the_end();
     CHECK(run.passes == Passes{{0, 1}});
@@ -236,6 +323,7 @@ TEST_CASE("a passed test that fails in pytest's order is not settled here") {
 
 TEST_CASE("a test without a verdict of its own is not compared") {
     Run run({0, 0}, [](const Items&, std::uint32_t item) { return item == 0 ? Outcome::kFailed : Outcome::kSkipped; });
+    run.opinion.may_give_up(1);
     run.doubt(0);
     run.never_ran(1);
     run.to_the_end();
@@ -251,7 +339,7 @@ TEST_CASE("a test that differs in several passes is searched for once") {
     run.doubt(1);
     run.doubt(3);
     run.to_the_end();
-    CHECK(run.passes == Passes{{1, 2}, {3}, {0, 1, 2, 3}, {2}});
+    CHECK(run.passes == Passes{{0, 1, 2, 3}, {2}, {1, 2}});
     CHECK(run.told == Lines{"1 confirmed", "3 confirmed", "2 needs 1"});
 }
 
@@ -270,6 +358,7 @@ TEST_CASE("a passed test that gives up by itself, too, is flaky") {
     Run run({0, 0, 0},
             [](const Items&, std::uint32_t item) { return item == 0 ? Outcome::kFailed : Outcome::kSkipped; });
     run.never_ran(1);
+    run.opinion.may_give_up(2);
     run.doubt(0);
     run.to_the_end();
     CHECK(run.passes == Passes{{0, 1, 2}, {2}});
@@ -327,14 +416,27 @@ TEST_CASE("a module that is too long for the budget is run up to the doubtful te
 }
 
 TEST_CASE("passes are paid for with the time they took, and what is left decides") {
-    Run run({0, 1, 1}, always_fails, 3);
-    run.expected_s = 0.5;
-    run.took_s = 2.5;
+    std::vector<std::uint32_t> modules(50, 0);
+    modules.insert(modules.end(), {1, 1});
+    Run run(modules, always_fails, 60);
+    run.expected_s = 1;
+    run.took_s = 58;
+    run.doubt(50);
+    run.to_the_end();
+    CHECK(run.passes == Passes{{50}});
+    CHECK(run.told == Lines{"50 unconfirmed"});
+    CHECK(run.opinion.budget_left_s() == 2);
+}
+
+TEST_CASE("the budget grows with what the run has taken") {
+    Run run({0, 0}, always_fails, 1.5);
+    run.expected_s = 1;
+    run.opinion.allow(3);
+    run.opinion.allow(2);
     run.doubt(1);
     run.to_the_end();
-    CHECK(run.passes == Passes{{1, 2}});
-    CHECK(run.told == Lines{"1 unconfirmed"});
-    CHECK(run.opinion.budget_left_s() == 0.5);
+    CHECK(run.passes == Passes{{0, 1}});
+    CHECK(run.opinion.budget_left_s() == 3);
 }
 
 TEST_CASE("tests of unknown duration cost something, but less than a second each") {
@@ -377,7 +479,7 @@ TEST_CASE("an excluded test is in no pass, be it a module, a prefix or a search"
     run.opinion.exclude(4);
     run.doubt(5);
     run.to_the_end();
-    CHECK(run.passes == Passes{{5}, {0, 2, 3, 5}, {5}, {0, 5}, {2, 3, 5}, {2, 5}, {3, 5}});
+    CHECK(run.passes == Passes{{0, 2, 3, 5}, {5}, {0, 5}, {2, 3, 5}, {2, 5}, {3, 5}});
     CHECK(run.told == Lines{"5 needs 3"});
 }
 
@@ -386,7 +488,7 @@ TEST_CASE("a prefix whose first test is excluded confirms as well") {
     run.opinion.exclude(0);
     run.doubt(3);
     run.to_the_end();
-    CHECK(run.passes == Passes{{2, 3}, {1, 2, 3}});
+    CHECK(run.passes == Passes{{1, 2, 3}});
     CHECK(run.told == Lines{"3 confirmed"});
 }
 
@@ -397,4 +499,13 @@ TEST_CASE("a first module whose first test is excluded is still its own prefix")
     run.to_the_end();
     CHECK(run.passes == Passes{{1, 2}});
     CHECK(run.told == Lines{"2 confirmed"});
+}
+
+TEST_CASE("a doubtful test that is excluded later stays unconfirmed") {
+    Run run({0, 0}, always_fails);
+    run.doubt(1);
+    run.opinion.exclude(1);
+    run.to_the_end();
+    CHECK(run.passes.empty());
+    CHECK(run.told == Lines{"1 unconfirmed"});
 }
