@@ -263,7 +263,7 @@ def cause_of(report: Any) -> str:
     chain = getattr(longrepr, "chain", None)  # ExceptionChainRepr
     tracebacks = [link[0] for link in chain] if chain else [getattr(longrepr, "reprtraceback", None)]
     crash = getattr(longrepr, "reprcrash", None)
-    places = [
+    places: list[Any] = [
         getattr(entry, "reprfileloc", None)
         for traceback in tracebacks
         for entry in getattr(traceback, "reprentries", ())
