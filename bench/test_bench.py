@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import compare
+import red
 import workloads
 
 SMALL = 0.004
@@ -98,3 +99,35 @@ def test_a_runner_with_another_exit_code_is_marked(tmp_path: Path, capfd: pytest
     arguments = ["--rounds", "1", "--scale", "0.004", "--runners", "tach", "--no-memory", "flat10k"]
     assert compare.main(["--tach", wrong, *arguments]) == 1
     assert "DIFFERS" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("one_cause", [False, True], ids=["each its own", "one cause"])
+@pytest.mark.parametrize("share", red.SHARES)
+def test_as_many_tests_fail_as_were_asked_for(tmp_path: Path, share: int, one_cause: bool) -> None:
+    tests = red.write_suite(tmp_path / "suite", 0.05, share, 0, one_cause)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path / "suite", capture_output=True, text=True, check=False)
+    failing = tests * share // 100
+    counts = {"passed": tests - failing, "error" if one_cause else "failed": failing}
+    assert compare.counts_in(done.stdout) == {kind: count for kind, count in counts.items() if count}
+
+
+def test_a_suite_of_ones_own_is_made_to_fail(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite/test_it.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
+    runner = runner_that_appends(tmp_path)
+    arguments = ["--rounds", "1", "--shares", "0", "100", "--project", str(tmp_path / "suite")]
+    assert red.main([*arguments, "--tach", runner]) == 0
+    rows = capfd.readouterr().out.splitlines()[1:]
+    assert [row.split("%")[0].split() for row in rows] == [
+        ["pytest", "0"],
+        ["tach", "0"],
+        ["pytest", "100"],
+        ["tach", "100"],
+    ]
+
+
+def test_a_red_run_that_differs_is_marked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lossy = runner_that_appends(tmp_path, "--deselect", "tests/test_red_000.py::test_0")
+    assert red.main(["--rounds", "1", "--scale", "0.01", "--shares", "0", "--tach", lossy]) == 1
+    assert "DIFFERS: {'passed': 19}, exit 0; pytest: {'passed': 20}, 0" in capfd.readouterr().out
