@@ -102,6 +102,8 @@ def rights() -> str:
 def live_findings() -> list[str]:
     """What there is since the last guard mark that cannot be rewound; but for pytest's own capturing."""
     findings = [f"{kind}: {detail}" for kind, detail in native.guard_findings() if kind != "regular"]
+    if measured.is_started_late():
+        findings.append("a coverage that was started here")
     return [finding for finding in findings if CAPTURE_FILE not in finding]
 
 

@@ -335,6 +335,12 @@ def switch_context(item: Any, when: str) -> None:
         plugin.switch_context(item, when)
 
 
+def is_started_late() -> bool:
+    """Whether a coverage measures this process that did not measure the zygote: its copies would keep what they collect."""
+    known = [measured.coverage for measured in _measured]
+    return any(all(instance is not coverage for coverage in known) for instance in _active())
+
+
 def flush() -> None:
     """Tell what was executed since the last call, if anything is new."""
     for measured in _measured:

@@ -177,32 +177,32 @@ def test_the_harness_is_not_measured(package: Project) -> None:
     assert take(package) == theirs
 
 
-@pytest.mark.parametrize("workers", ["1", "3"])
-def test_contexts(package: Project, workers: str) -> None:
+def test_contexts(package: Project) -> None:
     """Wide fixtures are of the tests that pytest sets them up and finalises them for."""
     words = ("--cov", "--cov-branch", "--cov-context=test")
     # Not of what two tests import: being rewound, they both execute it.
     package.write("test_a.py", TESTS.partition("def test_imports")[0])
     package.pytest(*words).expect(1)
     theirs = take(package)
-    package.tach("-n", workers, *words).expect(1)
+    package.tach("-n", "3", *words).expect(1)
     ours = take(package)
     for name, file in theirs.items():
         contexts = {line: sorted(names) for line, names in file["contexts"].items()}
         assert {line: sorted(names) for line, names in ours[name]["contexts"].items()} == contexts, name
 
 
-@pytest.mark.parametrize("reports", [["term-missing"], ["xml"], ["lcov"]], ids=lambda words: words[0])
-def test_reports_and_the_limit(package: Project, reports: list[str]) -> None:
-    words = ["--cov=app", "--cov-branch", "--cov-fail-under=99", *(f"--cov-report={name}" for name in reports)]
+def test_reports_and_the_limit(package: Project) -> None:
+    words = ["--cov=app", "--cov-branch", "--cov-fail-under=99", "--cov-report=term-missing", "--cov-report=lcov"]
     package.write("test_b.py", TESTS_WITH_FIXTURES.replace("wide.fails()", "pass"))
 
     def shown(output: str) -> list[str]:
         return [line for line in output.splitlines() if line.startswith(("app/", "TOTAL", "FAIL "))]
 
     theirs = package.pytest(*words).expect(1)
+    report = (package / "coverage.lcov").read_text()
     ours = package.tach(*words).expect(1)
     assert shown(ours.out) == shown(theirs.out) != []
+    assert (package / "coverage.lcov").read_text() == report
 
 
 @pytest.mark.parametrize("patch", ["", "_exit, fork, subprocess"])
@@ -218,6 +218,26 @@ def test_coverage_that_the_environment_starts(package: Project, patch: str) -> N
     package.tach("-n", "2", "-p", "no:cov", env=environment).expect(0)
     assert len(data_files(package)) == files
     assert take(package) == theirs
+
+
+@pytest.mark.parametrize("where", ["conftest", "fixture"])
+def test_coverage_that_the_suite_starts_itself(plugins_project: Project, where: str) -> None:
+    plugins_project.write("app.py", "def f():\n    return 1\ndef g():\n    return 2\n")
+    started = "import coverage\nmeasured = coverage.Coverage(include=['app.py'])\n"
+    if where == "conftest":
+        started += "measured.start()\ndef pytest_unconfigure():\n    measured.stop()\n    measured.save()\n"
+    else:
+        started += (
+            "import pytest\n@pytest.fixture(scope='session', autouse=True)\ndef own():\n"
+            "    measured.start()\n    yield\n    measured.stop()\n    measured.save()\n"
+        )
+    plugins_project.write("conftest.py", started)
+    plugins_project.write("test_it.py", "import app\ndef test_f(): app.f()\ndef test_g(): app.g()\n")
+    plugins_project.pytest("-p", "no:cov").expect(0)
+    theirs = take(plugins_project)
+    report = plugins_project.json("-n", "2", "-p", "no:cov").expect(0, passed=2)
+    assert set(report.modes.values()) == {"shared" if where == "fixture" else ISOLATED}, report.err
+    assert take(plugins_project) == theirs
 
 
 def test_a_child_that_a_test_forks(plugins_project: Project) -> None:
