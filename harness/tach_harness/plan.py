@@ -8,10 +8,11 @@ advance (`getfixturevalue`, event loops) makes an item *dynamic*: its module bec
 
 from __future__ import annotations
 
+import dis
 import inspect
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from _pytest.fixtures import get_scope_package
@@ -175,18 +176,58 @@ class ItemPlan:
         return any(node not in stack for node in self.held if isinstance(node, pytest.Collector))
 
 
-def code_mentions(code: Any) -> tuple[bool, set[str]]:
-    """Whether a code object asks for fixtures at run time, and all its string constants (both recursively)."""
-    asks = "getfixturevalue" in code.co_names
-    strings: set[str] = set()
+class Requests(NamedTuple):
+    """What a code object asks for at run time, with all code in it."""
+
+    asks: bool  # it uses `getfixturevalue`
+    exact: bool  # always with a constant
+    names: frozenset[str]  # those constants; if they are not all, every string
+
+
+def _constants_asked_for(code: Any) -> set[str] | None:
+    """The names in calls of `getfixturevalue` with a constant; None if there are others."""
+    names: set[str] = set()
+    asking, name = False, None
+    for instruction in dis.get_instructions(code):
+        if asking and name is not None:
+            if not instruction.opname.startswith(("CALL", "PRECALL", "KW_NAMES")):
+                return None
+            names.add(name)
+            asking, name = False, None
+        elif asking:
+            if instruction.opname != "LOAD_CONST" or not isinstance(instruction.argval, str):
+                return None
+            name = instruction.argval
+        elif instruction.argval == "getfixturevalue":
+            if instruction.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+                return None
+            asking = True
+    return names
+
+
+def _strings_in(code: Any) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, str):
-            strings.add(constant)
+            yield constant
         elif inspect.iscode(constant):
-            inner_asks, inner = code_mentions(constant)
-            asks = asks or inner_asks
-            strings |= inner
-    return asks, strings
+            yield from _strings_in(constant)
+
+
+def requests_in(code: Any) -> Requests:
+    """What a code object may ask for."""
+    exact: set[str] = set()
+    asks = False
+    waiting = [code]
+    while waiting:
+        current = waiting.pop()
+        waiting += [constant for constant in current.co_consts if inspect.iscode(constant)]
+        if "getfixturevalue" in current.co_names:
+            asks = True
+            found = _constants_asked_for(current)
+            if found is None:
+                return Requests(True, False, frozenset(_strings_in(code)))
+            exact |= found
+    return Requests(asks, True, frozenset(exact))
 
 
 def _is_asynchronous(function: Any) -> bool:
@@ -197,34 +238,47 @@ class DynamicScan:
     """Finds items that may ask for wide fixtures at run time; caches what it learned of each function."""
 
     def __init__(self, late: dict[str, list[str]]) -> None:
-        self._cache: dict[object, tuple[bool, set[str]]] = {}
+        self._cache: dict[object, Requests] = {}
+        self._reached: dict[object, set[str]] = {}
         self._late = late
 
-    def _function(self, function: Any) -> tuple[bool, set[str]]:
+    def _function(self, function: Any) -> Requests:
         code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
         if code is None:
-            return False, set()
+            return Requests(False, True, frozenset())
         if code not in self._cache:
-            self._cache[code] = code_mentions(code)
+            self._cache[code] = requests_in(code)
         return self._cache[code]
 
     def scan(self, item: pytest.Item, closure: dict[str, Any]) -> set[str] | None:
-        """Names of the fixtures that the item may ask for while it runs; None if it asks for none."""
+        """Names of the fixtures that the item may ask for while it runs; None if no wide one can be among them."""
         function = getattr(item, "function", None)
         functions = [function] if function is not None else []
         functions += [d.func for d in active_definitions(closure) if not plugin_plans.is_known(d)]
         names = set(self._late.get(item.nodeid.partition("::")[0], ())) - closure.keys()
         dynamic = bool(names)
+        exact: set[str] = set()
         for candidate in functions:
-            asks, strings = self._function(candidate)
-            if asks:
+            requests = self._function(candidate)
+            if requests.exact:
+                exact |= requests.names
+            else:
                 dynamic = True
-                names |= strings
+                names |= requests.names
         if dynamic and hasattr(item, "callspec"):
             names |= {value for value in item.callspec.params.values() if isinstance(value, str)}
-        if _is_asynchronous(function) and not plugin_plans.is_foreseen(item):
+        wide = self._wide_among(item, frozenset(exact - closure.keys()))
+        if wide or (_is_asynchronous(function) and not plugin_plans.is_foreseen(item)):
             dynamic = True  # event loops of plugins are fixtures that are fetched late
-        return names if dynamic else None
+        return names | wide if dynamic else None
+
+    def _wide_among(self, item: pytest.Item, names: frozenset[str]) -> set[str]:
+        """The wide fixtures among these and those that they ask for."""
+        key = (item.parent, names)
+        if names and key not in self._reached:
+            reached = plugin_plans.reached(item, names)
+            self._reached[key] = {name for name, ds in reached.items() if any(map(is_wide, ds))}
+        return self._reached[key] if names else set()
 
 
 class Plan:

@@ -1,7 +1,7 @@
 """What plugins ask for behind pytest's back: fixtures that are in no closure, but come by a rule that is known here.
 
 pytest-asyncio fetches the loop or runner of a test and of an async fixture when it needs it, anyio adds its backend after
-collection, pytest-django follows marks. An item's closure is widened by these, so that it is planned as if it had asked for
+collection, pytest-django follows marks, pytest-lazy-fixtures has names as values of parameters. An item's closure is widened by these, so that it is planned as if it had asked for
 them by name. The fixtures' names are looked up in pytest's registry, since they differ between versions of a plugin.
 """
 
@@ -21,6 +21,10 @@ _KNOWN = frozenset(
         ("pytest_django.plugin", "_django_db_marker"),
         ("pytest_django.plugin", "_django_setup_unittest"),
         ("pytest_django.fixtures", "_live_server_helper"),
+        # They ask for what the closure has, or for nothing.
+        ("pytest_flask.plugin", "_configure_application"),
+        ("pytest_flask.plugin", "_push_request_context"),
+        ("pytest_flask.plugin", "_monkeypatch_response_class"),
     }
 )
 # Wide fixtures of plugins that have no effect, and whose values are the same whenever they are made.
@@ -64,6 +68,19 @@ def widened(item: pytest.Item, closure: dict[str, Any]) -> dict[str, Any]:
 def is_foreseen(item: pytest.Item) -> bool:
     """Whether all that a coroutine function's plugin asks for is in the widened closure."""
     return _is_asyncio_item(item) or _is_anyio_item(item)
+
+
+def reached(item: pytest.Item, names: Iterable[str]) -> dict[str, Any]:
+    """The fixtures of these names, and all that they ask for by name."""
+    result: dict[str, Any] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        definitions = None if name in result else _definitions(item, name)
+        if definitions:
+            result[name] = definitions
+            waiting += [argname for definition in definitions for argname in definition.argnames]
+    return result
 
 
 def _widen(item: pytest.Item, closure: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pythons import PYTESTS
 from toml import read_toml
@@ -18,6 +19,7 @@ class Plugin:
     name: str
     requirements: tuple[str, ...]
     args: tuple[str, ...]
+    always: tuple[str, ...]  # given to the suite that does not know of it, too
     pytest: str  # the newest one that it works with
 
     @property
@@ -29,10 +31,12 @@ class Plugin:
 def load_plugins() -> dict[str, Plugin]:
     """Read the plugins that are tried, in the file's order."""
     entries = read_toml(_FILE)["plugin"]
-    return {
-        name: Plugin(name, tuple(e["requirements"]), tuple(e.get("args", ())), e.get("pytest", PYTESTS[-1]))
-        for name, e in entries.items()
-    }
+    return {name: _plugin(name, entry) for name, entry in entries.items()}
+
+
+def _plugin(name: str, entry: dict[str, Any]) -> Plugin:
+    args, always = tuple(entry.get("args", ())), tuple(entry.get("always", ()))
+    return Plugin(name, tuple(entry["requirements"]), args, always, entry.get("pytest", PYTESTS[-1]))
 
 
 def left_out() -> dict[str, str]:

@@ -84,7 +84,7 @@ def _try(plugin: Plugin, python: Python, tach: Tach, cache: Path, whole: bool) -
     trials: list[Trial] = []
     for project in (SUITES / plugin.name, SUITES / "neutral"):
         with tempfile.TemporaryDirectory(prefix="tach-plugin-", ignore_cleanup_errors=True) as scratch:
-            args = plugin.args if project.name == plugin.name else ()
+            args = plugin.always + (plugin.args if project.name == plugin.name else ())
             root = Path(scratch).resolve()
             trials.append(try_suite(project, executable, args, tach, root, WHOLE if whole else BRIEF))
     return Row(plugin, *trials)
