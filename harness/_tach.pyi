@@ -78,6 +78,12 @@ def ended_ns() -> int:
 def may_run(item: int, /) -> bool:
     """False once the supervisor wants neither this item nor any after it to be started."""
 
+def count_failure() -> None:
+    """A report has failed in this process."""
+
+def failures() -> int:
+    """How many reports of the run have failed by now; this process' own are known at once."""
+
 # --- verdicts: what a process leaves behind for the one that waits for it ---------------------------------------------
 
 def keep() -> None:

@@ -33,8 +33,11 @@ struct RunRecord {
     std::atomic<std::int32_t> top_pid;     // the process that runs the test
     std::atomic<std::uint32_t> mode;       // Mode
     std::atomic<std::uint64_t> serial;     // grows with each test, so that "still the same test" can be told
+    std::atomic<std::uint32_t>
+        failures;  // reports that have failed in this process and in those that it was rewound to
+    std::uint32_t reserved;
 };
-static_assert(sizeof(RunRecord) == 32 && std::is_standard_layout_v<RunRecord>);
+static_assert(sizeof(RunRecord) == 40 && std::is_standard_layout_v<RunRecord>);
 static_assert(offsetof(RunRecord, started_ns) == 8 && offsetof(RunRecord, serial) == 24);
 
 // What the forked process of a test or a layer leaves for its parent.
@@ -54,11 +57,12 @@ inline constexpr std::int32_t kAllKept = -1;
 // What the supervisor wants a worker to know between two items, without a message that a layer's process could take
 // from under the worker that forked it. Written by the supervisor, read by the process.
 struct Orders {
-    std::atomic<std::uint32_t> limit;  // 0: none; n: items from n - 1 on are not to be started any more
+    std::atomic<std::uint32_t> limit;     // 0: none; n: items from n - 1 on are not to be started any more
+    std::atomic<std::uint32_t> failures;  // that pytest would have counted by now, but for the process' own
 };
-static_assert(sizeof(Orders) == 4 && std::is_standard_layout_v<Orders>);
+static_assert(sizeof(Orders) == 8 && std::is_standard_layout_v<Orders>);
 
-inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kSegmentVersion = 2;
 inline constexpr std::uint32_t kSegmentMagic = 0x48434154;  // "TACH" in memory on a little-endian machine
 
 inline constexpr std::uint32_t kSegmentPage = 4096;  // a unit of the layout, not the machine's page size

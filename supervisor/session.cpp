@@ -136,7 +136,10 @@ Result<Session::Id> Session::fork_process(Id parent, Kind kind, Role role, std::
     if (auto forked = processes_.at(parent).peer.fork(kind, item, a, b, handover, detail); !forked)
         return fail(forked.error());
     const Id id = next_id_++;
-    processes_.emplace(id, Process{.role = role, .peer = *std::move(peer), .parent = parent, .number = a});
+    Process& made =
+        processes_.emplace(id, Process{.role = role, .peer = *std::move(peer), .parent = parent, .number = a})
+            .first->second;
+    tell_failures(made);
     if (auto watched = watch(id); !watched) return fail(watched.error());
     return id;
 }

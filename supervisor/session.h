@@ -75,12 +75,13 @@ class Session {
         std::uint32_t pool = 0;    // workers: the base whose items it runs
         State state = State::kBooting;
         std::optional<Run> run;
-        bool opinion = false;    // runs a pass of a second opinion
-        bool shared = false;     // runs what is known to be order-dependent
-        bool live = false;       // a base that became the one worker of its live fixtures
-        bool replace = false;    // must not get another run
-        bool finishing = false;  // was told to finalise and end
-        bool retired = false;    // and said that it has
+        bool opinion = false;        // runs a pass of a second opinion
+        bool shared = false;         // runs what is known to be order-dependent
+        bool live = false;           // a base that became the one worker of its live fixtures
+        bool replace = false;        // must not get another run
+        bool finishing = false;      // was told to finalise and end
+        bool retired = false;        // and said that it has
+        std::uint32_t failures = 0;  // of the items that it has run
     };
 
     struct SessionFixture {
@@ -99,6 +100,7 @@ class Session {
         std::vector<SessionFixture> session_fixtures;
         std::vector<shm::Message> messages;  // for the controller, until they are passed on
         std::int64_t started_ns = 0;         // CLOCK_MONOTONIC
+        Id runner = 0;                       // the process that has started it
         bool started = false;
         bool held_done = false;  // finished but for what its layer's end may add
         bool complete = false;
@@ -197,6 +199,8 @@ class Session {
     void cut(std::uint32_t item, bool final);
     void uncut();
     void set_limits();
+    void count_failures(std::uint32_t item, std::uint32_t failures);
+    void tell_failures(const Process& process) const;
     void replay();
     [[nodiscard]] bool quiescent() const;
     [[nodiscard]] std::size_t live_workers() const;
@@ -285,6 +289,7 @@ class Session {
     std::optional<Schedule> schedule_;
     std::optional<ReplayOrder> order_;
     std::size_t completed_ = 0;
+    std::uint32_t failures_ = 0;  // as pytest counts them, of all complete items
     std::uint32_t maxfail_ = 0;
     std::uint32_t workers_ = 1;
     std::map<std::uint32_t, std::uint32_t> attempts_;  // by worker number: processes that had it

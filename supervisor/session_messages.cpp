@@ -290,8 +290,10 @@ void Session::handle_item_message(Id id, Message message) {
     Item& item = items_[message.head.item];
     ItemResult& result = results_.at(message.head.item);
     if (message.kind() == Kind::kAmend && !item.messages.empty()) {
-        const bool was_failed = result.failures() > 0;
+        const std::uint32_t before = result.failures();
+        const bool was_failed = before > 0;
         result.add_amend(message);
+        if (item.complete) count_failures(message.head.item, result.failures() - before);
         if (item.complete && !was_failed && result.failures() > 0) account_failures();
         item.messages.insert(item.messages.end() - 1, std::move(message));  // before its Done
         return;
@@ -304,6 +306,7 @@ void Session::handle_item_message(Id id, Message message) {
             if (item.started) item.messages.clear();  // a second run; otherwise the warnings of its wide fixtures
             item.started = true;
             item.started_ns = message.head.t0;
+            item.runner = id;
             is_testing_ = true;
             start_compiler();
             return;

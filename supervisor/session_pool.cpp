@@ -430,6 +430,7 @@ void Session::complete(std::uint32_t index) {
     if (opinions_enabled() && result.doubtful() && result.mode != shm::Mode::kShared) doubt(index);
     order_->done(index);
     show_failure(index);
+    count_failures(index, result.failures());
     if (result.failures() > 0) account_failures();
     replay();
 }
@@ -492,6 +493,19 @@ void Session::set_limits() {
         process.peer.channel().orders().limit.store(process.opinion && !interrupted_ ? 0 : limit,
                                                     std::memory_order_relaxed);
     }
+}
+
+// Tests and the teardown of fixtures may ask pytest's session for them.
+void Session::count_failures(std::uint32_t item, std::uint32_t failures) {
+    if (failures == 0) return;
+    failures_ += failures;
+    if (Process* runner = find(items_[item].runner)) runner->failures += failures;
+    for (const auto& [id, process] : processes_) tell_failures(process);
+}
+
+void Session::tell_failures(const Process& process) const {
+    if (process.opinion) return;  // it runs from a module's start on, and counts for itself
+    process.peer.channel().orders().failures.store(failures_ - process.failures, std::memory_order_relaxed);
 }
 
 // The item that pytest charges with what goes wrong when session fixtures are finalised: the last one.

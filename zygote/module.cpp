@@ -313,6 +313,18 @@ PyObject* may_run(PyObject*, PyObject* args) {
     return PyBool_FromLong(limit == 0 || item + 1 < limit ? 1 : 0);
 }
 
+PyObject* count_failure(PyObject*, PyObject*) {
+    if (!attached()) return nullptr;
+    line->channel.record().failures.fetch_add(1, std::memory_order_relaxed);
+    Py_RETURN_NONE;
+}
+
+PyObject* failures(PyObject*, PyObject*) {
+    if (!attached()) return nullptr;
+    const std::uint32_t own = line->channel.record().failures.load(std::memory_order_relaxed);
+    return PyLong_FromUnsignedLong(own + line->channel.orders().failures.load(std::memory_order_relaxed));
+}
+
 PyObject* monotonic_ns(PyObject*, PyObject*) {
     return PyLong_FromLongLong(tach::base::monotonic_ns());
 }
@@ -413,6 +425,8 @@ PyMethodDef methods[] = {
     {"leave_verdict", leave_verdict, METH_VARARGS, nullptr},
     {"take_verdict", take_verdict, METH_VARARGS, nullptr},
     {"may_run", may_run, METH_VARARGS, nullptr},
+    {"count_failure", count_failure, METH_NOARGS, nullptr},
+    {"failures", failures, METH_NOARGS, nullptr},
     {"monotonic_ns", monotonic_ns, METH_NOARGS, nullptr},
     {"raise_descriptor", raise_descriptor, METH_VARARGS, nullptr},
     {"hide_descriptor", hide_descriptor, METH_VARARGS, nullptr},

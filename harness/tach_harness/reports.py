@@ -397,6 +397,8 @@ class Reporter:
         self._teststatus = manager.subset_hook_caller("pytest_report_teststatus", foreign)
         self._in_parts = False  # a part of the test was reported (a subtest): whether it passes depends on them
         self.traveller: Traveller | None = None  # where hooks around a test keep something for the log hooks
+        # Failures that collection has counted. In a worker pytest itself counts no others, since its hooks are muted.
+        self.failures_before: int | None = None
         self.categories: Categories | None = None  # where pytest's terminal listens, too: in a solo session
         self.index: int = native.NO_ITEM
         self.item: pytest.Item | None = None
@@ -405,6 +407,8 @@ class Reporter:
         """What is reported from now on belongs to this item."""
         self.index, self.item = index, item
         self._in_parts = False
+        if self.failures_before is not None:
+            item.session.testsfailed = self.failures_before + native.failures()
         if self.traveller is not None:
             self.traveller.begin()
         self._properties.begin()
@@ -438,7 +442,25 @@ class Reporter:
             native.set_phase(native.PHASE_CALL if report.when == "setup" and report.passed else native.PHASE_TEARDOWN)
         else:
             self._in_parts = True
+        if self.failures_before is not None:
+            self._count(report)
         self.send_report(native.KIND_REPORT, report)
+
+    def _count(self, report: Any) -> None:
+        """What pytest's session does, but for the end of the run, which the supervisor decides; see `failures_before`."""
+        is_part = type(report) is not pytest.TestReport
+        if self.item is None:
+            return
+        session: Any = self.item.session  # Any: a string or a bool
+        if self._in_parts and not is_part and report.when == "call":
+            session.shouldfail = False
+        if not report.failed or hasattr(report, "wasxfail"):
+            return
+        native.count_failure()
+        session.testsfailed += 1
+        maxfail = self._config.getvalue("maxfail")
+        if is_part and maxfail and session.testsfailed >= maxfail:
+            session.shouldfail = f"stopping after {session.testsfailed} failures"  # the test itself ends with this part
 
     def _speaks(self) -> bool:
         """False in a process that a test (or a plugin) forked: under pytest, too, its reports reach nobody else.

@@ -164,8 +164,10 @@ class Server:
     def _finish(self, charged: int) -> NoReturn:
         if self.session._setupstate.stack:
             reporter = Reporter(self.session.config, self.plugin.sink, self.plugin.options.json)
-            reporter.index = min(charged, len(self.session.items) - 1)
-            item = self.session.items[reporter.index]
+            reporter.failures_before = self.plugin.failures_before
+            index = min(charged, len(self.session.items) - 1)
+            item = self.session.items[index]
+            reporter.begin(index, item)
             try:
                 layers.Finaliser(self.session, reporter, self.plugin.suite_sigint).pop(item, None)
             except (KeyboardInterrupt, Exit) as error:

@@ -96,6 +96,7 @@ class TachPlugin:
         self.run_uid = os.urandom(16).hex()  # as xdist has it
         self.remembered = Remembered()
         self.unraised = Unraised()
+        self.failures_before = 0  # what pytest had counted when collection was over
         self.beside: list[Any] = []  # plugins whose log hooks are called beside the tests, see conversation.py
         self.traveller: Traveller | None = None
 
@@ -188,6 +189,7 @@ class TachPlugin:
         for name in self.options.unset:
             os.environ.pop(name, None)
         remember_modules()
+        self.failures_before = session.testsfailed
         plan = Plan(session, self.options, self.remembered.late_fixtures)
         plan.announce(self.wanted_workers, self.deselected)
         why = self.why_solo(session)

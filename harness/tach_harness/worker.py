@@ -122,6 +122,7 @@ class Worker:
                 manager.unregister(name=name)  # inherited from a base
             manager.register(ours, name)
         self.reporter.traveller = plugin.traveller
+        self.reporter.failures_before = plugin.failures_before
         beside = plugin.beside
         Muted(manager, lambda heard: heard is self.reporter or any(heard is one for one in beside))
 
