@@ -111,6 +111,9 @@ bool Session::give_opinions() {
     }
     Process& process = processes_.at(*id);
     process.opinion = true;
+    std::uint32_t failures = 0;  // before its first item; it counts its own
+    for (std::uint32_t i = 0; i < pass_->items.front(); ++i) failures += results_.at(i).failures();
+    process.peer.channel().orders().failures.store(failures, std::memory_order_relaxed);
     process.pool = base;
     seen_.clear();
     opinion_items_.clear();
