@@ -220,7 +220,8 @@ class PropertyWatch:
             extras["suite_properties"] = self._xml.global_properties[self._properties :]
             self._properties = len(self._xml.global_properties)
         for reporter in self._xml.node_reporters_ordered[self._reporters :]:
-            extras.setdefault("xml_attributes", {}).update(reporter.attrs)
+            # A rerun that was told by a plugin has a reporter that has recorded nothing yet.
+            extras.setdefault("xml_attributes", {}).update(getattr(reporter, "attrs", {}))
         return extras
 
 
