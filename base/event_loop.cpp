@@ -78,6 +78,12 @@ EventLoop::TimerId EventLoop::after(std::int64_t delay_ns, OnDeadline callback) 
     return at(monotonic_ns() + delay_ns, std::move(callback));
 }
 
+void EventLoop::postpone(std::int64_t ns) {
+    std::map<TimerId, OnDeadline> later;
+    for (auto& [id, callback] : timers_) later.emplace(TimerId(id.first + ns, id.second), std::move(callback));
+    timers_ = std::move(later);
+}
+
 void EventLoop::cancel(const TimerId& timer) {
     timers_.erase(timer);
 }

@@ -43,7 +43,9 @@ class EventLoop {
     // Calls back once, at `deadline_ns` or soon after.
     TimerId at(std::int64_t deadline_ns, OnDeadline callback);
     TimerId after(std::int64_t delay_ns, OnDeadline callback);
-    void cancel(const TimerId& timer);  // does nothing if it has fired
+    // All deadlines that there are come so much later: this process was stopped.
+    void postpone(std::int64_t ns);
+    void cancel(const TimerId& timer);  // does nothing if it has fired, or was postponed
 
     // Handles what is ready or due, sleeping for it at most `timeout_ms` (< 0: for ever).
     [[nodiscard]] Result<void> run_once(int timeout_ms);

@@ -28,6 +28,7 @@ struct ProcessStat {
     pid_t pid;
     pid_t parent;
     bool alive;
+    char state;
 };
 
 template <class Number>
@@ -57,8 +58,9 @@ std::optional<ProcessStat> parse_stat(pid_t pid, std::string_view text) {
     const auto threads = to_number<long>(fields[kThreadsField]);
     if (!parent || !threads) return std::nullopt;
     // A process whose first thread has ended while others run is shown as a zombie too.
+    if (fields[0].empty()) return std::nullopt;
     const bool ended = fields[0] == "Z" || fields[0] == "X";
-    return ProcessStat{pid, *parent, !ended || *threads > 1};
+    return ProcessStat{pid, *parent, !ended || *threads > 1, fields[0].front()};
 }
 
 std::optional<ProcessStat> read_stat(pid_t pid) {
@@ -110,6 +112,12 @@ Result<std::vector<pid_t>> descendants(pid_t root) {
         }
     }
     return found;
+}
+
+std::optional<ProcessState> process_state(pid_t pid) {
+    const auto stat = read_stat(pid);
+    if (!stat) return std::nullopt;
+    return ProcessState{stat->state, stat->parent};
 }
 
 Result<bool> kill_descendants(pid_t root, int max_rounds) {

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -15,6 +16,13 @@ namespace tach::base {
 // Living descendants of `root` (zombies do not count, unless a thread of theirs still runs), in no particular
 // order. A process that starts or is reparented meanwhile may be missing.
 [[nodiscard]] Result<std::vector<pid_t>> descendants(pid_t root);
+
+struct ProcessState {
+    char letter;  // as proc(5) has it: 'T' is stopped by a signal
+    pid_t parent;
+};
+// Nothing if there is no such process.
+[[nodiscard]] std::optional<ProcessState> process_state(pid_t pid);
 
 // Kills (SIGKILL) the descendants of `root`, again and again, until two looks in a row find none. False if
 // some are left after `max_rounds` looks, one to ten milliseconds apart. Reaps nobody.

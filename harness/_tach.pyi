@@ -84,6 +84,9 @@ def count_failure() -> None:
 def failures() -> int:
     """How many reports of the run have failed by now; this process' own are known at once."""
 
+def await_terminal(ticket: int, /) -> bool:
+    """Wait for the answer to a KIND_TERMINAL with this ticket: whether the terminal may be read from here."""
+
 # --- verdicts: what a process leaves behind for the one that waits for it ---------------------------------------------
 
 def keep() -> None:
@@ -165,6 +168,7 @@ KIND_EXPLAINED: int
 KIND_JUDGED: int
 KIND_CATEGORIES: int
 KIND_LIVE: int
+KIND_TERMINAL: int
 KIND_IMPORTED: int
 
 ROLE_ZYGOTE: int

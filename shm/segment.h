@@ -59,10 +59,11 @@ inline constexpr std::int32_t kAllKept = -1;
 struct Orders {
     std::atomic<std::uint32_t> limit;     // 0: none; n: items from n - 1 on are not to be started any more
     std::atomic<std::uint32_t> failures;  // that pytest would have counted by now, but for the process' own
+    std::atomic<std::int64_t> terminal;   // the last kTerminal that was answered, by its ticket; negative: refused
 };
-static_assert(sizeof(Orders) == 8 && std::is_standard_layout_v<Orders>);
+static_assert(sizeof(Orders) == 16 && std::is_standard_layout_v<Orders> && offsetof(Orders, terminal) == 8);
 
-inline constexpr std::uint32_t kSegmentVersion = 2;
+inline constexpr std::uint32_t kSegmentVersion = 3;
 inline constexpr std::uint32_t kSegmentMagic = 0x48434154;  // "TACH" in memory on a little-endian machine
 
 inline constexpr std::uint32_t kSegmentPage = 4096;  // a unit of the layout, not the machine's page size

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 
 namespace tach::supervisor {
 
@@ -124,6 +125,10 @@ std::size_t columns(std::string_view text) {
 }
 
 void LinePrinter::write(std::string_view bytes) {
+    if (is_held_) {
+        held_ += bytes;
+        return;
+    }
     if (broken() || bytes.empty() || terminal_.write(bytes)) return;
     write_error_ = errno != 0 ? errno : EIO;
 }
@@ -134,7 +139,7 @@ unsigned LinePrinter::width() const {
 }
 
 void LinePrinter::status(std::string_view line) {
-    if (!terminal_.overprints) return;
+    if (!terminal_.overprints || is_held_) return;
     // The last column stays free: some terminals move on when it is filled.
     std::string elided = elide(line, width() - 1);
     if (elided == status_) return;
@@ -170,9 +175,26 @@ void LinePrinter::line(std::string_view line) {
     write(bytes += status_);
 }
 
+void LinePrinter::show_no_status() {
+    clear_status();
+    terminal_.overprints = false;
+    mid_line_ = !begun_.empty();
+    write(std::exchange(begun_, {}));
+}
+
 void LinePrinter::clear_status() {
     if (!status_.empty()) write(kErase);
     status_.clear();
+}
+
+void LinePrinter::hold() {
+    clear_status();
+    is_held_ = true;
+}
+
+void LinePrinter::release() {
+    is_held_ = false;
+    write(std::exchange(held_, {}));
 }
 
 void LinePrinter::finish() {

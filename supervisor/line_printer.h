@@ -58,11 +58,19 @@ class LinePrinter {
     // One line of its own, newline added: above a line that was begun where that one is kept, else after it.
     void line(std::string_view line);
 
+    // From now on there is no status line.
+    void show_no_status();
+
     // Takes the status line away.
     void clear_status();
 
     // Takes the status line away and ends a line that was begun. Printing can go on afterwards.
     void finish();
+
+    // Takes the status line away, and keeps all that is printed until release().
+    void hold();
+    void release();
+    [[nodiscard]] bool is_held() const { return is_held_; }
 
     // The reader is gone, or the disk is full: everything since was dropped.
     [[nodiscard]] bool broken() const { return write_error_ != 0; }
@@ -75,6 +83,8 @@ class LinePrinter {
     std::string status_;     // as painted now
     std::string begun_;      // the line without a newline yet, kept
     bool mid_line_ = false;  // the same, but written already
+    std::string held_;
+    bool is_held_ = false;
     int write_error_ = 0;
 };
 

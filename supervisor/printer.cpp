@@ -113,7 +113,7 @@ void Printer::line(std::string_view line) {
 }
 
 bool Printer::due(std::int64_t now_ns) const {
-    return lines_.terminal().overprints && (!painted_ns_ || now_ns - *painted_ns_ >= kRedrawNs);
+    return lines_.terminal().overprints && !lines_.is_held() && (!painted_ns_ || now_ns - *painted_ns_ >= kRedrawNs);
 }
 
 void Printer::progress(const Progress& progress, std::int64_t now_ns) {

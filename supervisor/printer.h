@@ -61,6 +61,17 @@ class Printer {
     // Leaves the cursor at the start of an empty line, as does the first text of the summary.
     void finish() { lines_.finish(); }
 
+    // Until release() the terminal is somebody else's: no progress line, and all that is printed is kept.
+    void hold() { lines_.hold(); }
+    void release() { lines_.release(); }
+
+    // Takes the progress line away until it is painted again.
+    void pause() { lines_.clear_status(); }
+
+    // What pytest makes of all its options, once it has said: they may be in an ini file, too.
+    void set_verbosity(int verbosity) { verbosity_ = verbosity; }
+    void show_no_status() { lines_.show_no_status(); }
+
     [[nodiscard]] bool broken() const { return lines_.broken(); }
     [[nodiscard]] int write_error() const { return lines_.write_error(); }
 

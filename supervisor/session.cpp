@@ -25,6 +25,8 @@ namespace {
 
 // How often processes are looked at that could not wake us (a test closed their eventfd), and the progress line moves.
 constexpr std::int64_t kTickNs = 100 * base::kNsPerMs;
+// How many of them go by between two looks for stopped processes: each costs some reads in /proc for every worker.
+constexpr unsigned kTicksBetweenLooks = 2;
 // What a process is given after it was asked to end, before it is killed (DESIGN: shutdown message, 5 s, SIGKILL).
 constexpr std::int64_t kGraceNs = 5 * base::kNsPerSecond;
 // An interpreter that died without having finished a single test more is not started a third time.
@@ -44,7 +46,7 @@ constexpr int kExitInternal = 3;
 
 Session::Session(Settings settings, Home home, Interpreter interpreter, std::uint64_t seed, bool interactive,
                  Printer& printer)
-    : settings_(std::move(settings)), printer_(printer) {
+    : settings_(std::move(settings)), printer_(printer), foreground_(STDIN_FILENO) {
     plan_.home = std::move(home);
     plan_.interpreter = std::move(interpreter);
     plan_.seed = seed;
@@ -59,7 +61,7 @@ Result<int> Session::run(const SettleRest& settle_rest) {
     auto loop = base::EventLoop::create();
     if (!loop) return fail(loop.error());
     loop_.emplace(*std::move(loop));
-    auto signals = base::open_signalfd({SIGINT, SIGTERM, SIGHUP, SIGCHLD});
+    auto signals = base::open_signalfd({SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP});
     if (!signals) return fail(signals.error());
     signals_ = *std::move(signals);
     if (auto added = loop_->add(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }); !added) {
@@ -229,6 +231,8 @@ void Session::drain_all() {
 
 void Session::tick() {
     drain_all();
+    check_loan();
+    if (++ticks_ % kTicksBetweenLooks == 0) look_for_stopped();
     show_progress(false);
     loop_->after(kTickNs, [this] { tick(); });
 }
@@ -322,6 +326,8 @@ void Session::on_interpreter_ended(int status) {
 void Session::leave_now(int exit_code) {
     exit_code_ = exit_code;
     stage_ = Stage::kSweeping;
+    wishes_.clear();
+    end_loan();
     for (auto& [id, process] : processes_) {
         if (process.state != State::kEnded) drain(id);
     }
@@ -341,12 +347,17 @@ void Session::on_signal() {
     while (true) {
         auto signal = base::read_signal(signals_.get());
         if (!signal || !*signal) return;
-        if (**signal != SIGCHLD) interrupt(**signal);
+        if (**signal == SIGTSTP) {
+            suspend(SIGTSTP);
+        } else if (**signal != SIGCHLD) {
+            interrupt(**signal);
+        }
     }
 }
 
 // Once: stop handing out, interrupt what runs, finalise, report. Twice: leave now.
 void Session::interrupt(int signal) {
+    if (signal == SIGINT && loan_ && loan_->shares_group) return;  // it was for the debugger
     if (++signals_seen_ > 1) {
         printer_.finish();
         return leave_now(kExitInterrupted);

@@ -12,6 +12,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,6 +26,7 @@
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "supervisor/explain.h"
+#include "supervisor/foreground.h"
 #include "supervisor/home.h"
 #include "supervisor/interpreter.h"
 #include "supervisor/json_report.h"
@@ -152,6 +154,24 @@ class Session {
                                   std::uint32_t b, std::string_view detail = {});
     void show_progress(bool force);
 
+    // --- session_terminal.cpp: who may read the terminal, and what was stopped
+    struct TerminalWish {
+        Id id = 0;
+        std::int64_t ticket = 0;   // of a kTerminal; 0: it was stopped because it read
+        pid_t pid = 0;             // in the group that is to be in front
+        std::uint64_t serial = 0;  // see running_serial()
+        bool shares_group = false;
+    };
+    void terminal_wanted(Id id, const shm::Message& message);
+    [[nodiscard]] static std::uint64_t running_serial(const Process& process);
+    void lend_terminal();
+    void put_in_front();
+    void end_loan();
+    void check_loan();
+    void suspend(int signal);
+    void look_for_stopped();
+    bool found_stopped(Id id, pid_t pid);
+
     // --- session_messages.cpp: what processes say
     void handle(Id id, shm::Message message);
     void handle_zygote(Id id, const shm::Message& message);
@@ -268,6 +288,14 @@ class Session {
     Id zygote_ = 0;
     Id controller_ = 0;
     std::vector<Base> bases_;
+
+    Foreground foreground_;
+    std::deque<TerminalWish> wishes_;  // in the order of asking
+    std::optional<TerminalWish> loan_;
+    std::pair<Id, std::uint64_t> last_borrower_;  // and its running_serial()
+    std::set<pid_t> stopped_before_;              // at the last look
+    std::set<std::uint32_t> told_stopped_;        // the user has heard of these items
+    unsigned ticks_ = 0;
 
     Stage stage_ = Stage::kCollecting;
     bool solo_ = false;

@@ -48,6 +48,8 @@ void Session::handle(Id id, Message message) {
             return fail_run(std::string(message.string(0)));
         case Kind::kReaped:
             return reaped(message);
+        case Kind::kTerminal:
+            return terminal_wanted(id, message);
         case Kind::kBaseReady:
             return base_ready(id, message);
         case Kind::kRetired:

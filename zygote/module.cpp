@@ -325,6 +325,20 @@ PyObject* failures(PyObject*, PyObject*) {
     return PyLong_FromUnsignedLong(own + line->channel.orders().failures.load(std::memory_order_relaxed));
 }
 
+// Sleeps until the supervisor has answered a kTerminal with this ticket; whether it lends the terminal. Not by a
+// message: a rewind would forget what was received, but not that it was.
+PyObject* await_terminal(PyObject*, PyObject* args) {
+    long long ticket = 0;  // NOLINT(google-runtime-int): PyArg_ParseTuple's "L"
+    if (PyArg_ParseTuple(args, "L", &ticket) == 0 || !attached()) return nullptr;
+    constexpr std::int64_t kStepNs = 5 * tach::base::kNsPerMs;  // nobody types so fast
+    while (true) {
+        const std::int64_t answered = line->channel.orders().terminal.load(std::memory_order_relaxed);
+        if (answered == ticket || answered == -ticket) return PyBool_FromLong(answered == ticket ? 1 : 0);
+        Py_BEGIN_ALLOW_THREADS tach::base::sleep_ns(kStepNs);
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() != 0) return nullptr;
+    }
+}
+
 PyObject* monotonic_ns(PyObject*, PyObject*) {
     return PyLong_FromLongLong(tach::base::monotonic_ns());
 }
@@ -427,6 +441,7 @@ PyMethodDef methods[] = {
     {"may_run", may_run, METH_VARARGS, nullptr},
     {"count_failure", count_failure, METH_NOARGS, nullptr},
     {"failures", failures, METH_NOARGS, nullptr},
+    {"await_terminal", await_terminal, METH_VARARGS, nullptr},
     {"monotonic_ns", monotonic_ns, METH_NOARGS, nullptr},
     {"raise_descriptor", raise_descriptor, METH_VARARGS, nullptr},
     {"hide_descriptor", hide_descriptor, METH_VARARGS, nullptr},
@@ -498,6 +513,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_JUDGED", Kind::kJudged),
     constant("KIND_CATEGORIES", Kind::kCategories),
     constant("KIND_LIVE", Kind::kLive),
+    constant("KIND_TERMINAL", Kind::kTerminal),
     constant("KIND_IMPORTED", Kind::kImported),
     constant("ROLE_ZYGOTE", Role::kZygote),
     constant("ROLE_CONTROLLER", Role::kController),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import _pytest.config
 import pytest
 
-from . import garbage, measured, quiet, solo, stateful
+from . import debugger, garbage, measured, quiet, solo, stateful
 from .entropy import Entropy
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .loader import Loader
@@ -128,6 +128,7 @@ class TachPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
+        debugger.install()
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or (solo.is_interactive(config) and not self.options.explain):
             return
@@ -136,6 +137,14 @@ class TachPlugin:
         reporter.isatty = type(reporter.isatty)(False)  # bool, or pytest's own bool that can be called
         if self.options.list_only:
             config.option.verbose = -1
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_enter_pdb(self, pdb: Any) -> None:
+        debugger.entered(pdb)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_leave_pdb(self) -> None:
+        debugger.terminal.give_back()
 
     def pytest_report_header(self, config: pytest.Config) -> str:
         return f"tach: {native.VERSION}, seed {self.options.seed}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .controller import Replayer, check_stop
+from .debugger import terminal
 from .link import Message, native, receive, send, text
 from .process import give_recursion_room
 from .reports import Reporter
@@ -44,6 +45,7 @@ def _run_item(reporter: Reporter, index: int, item: pytest.Item, nextitem: Any) 
     send(native.KIND_STARTED, index, a=native.MODE_SHARED, t0=started)
     give_recursion_room()
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+    terminal.give_back()
     duration = native.monotonic_ns() - started
     if reporter.categories is not None:
         reporter.categories.tell(index)

@@ -18,6 +18,7 @@ import pytest
 from _pytest.outcomes import Exit
 
 from . import garbage, layers, measured, rerun
+from .debugger import terminal
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
 from .filling import FilledLog, FilledSections, failing_as_filled, fill_session
 from .first_test import Unwinding
@@ -459,6 +460,7 @@ class Worker:
         rights = layers.rights() if index in self.forked else ""
         self.plugin.unraised.give(index)
         interrupted = self._protocol(index, item, nextitem)
+        terminal.give_back()
         self._sigint = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         late = [] if interrupted else self._late()
