@@ -127,6 +127,7 @@ def unshare_read_only_files() -> None:
 # --- constants of shm/message.h, where they are explained -------------------------------------------------------------
 
 NO_ITEM: int
+STACK_SIGNAL: int
 
 KIND_FORK_CONTROLLER: int
 KIND_FORK_WORKER: int

@@ -64,8 +64,8 @@ enum class Kind : std::uint16_t {
     kItem = 80,  // item, a: unit (0: stands alone), b: ItemFlags, t0: base that it starts from, t1: base that is filled
                  // from it (0: none); [nodeid, file, session fixtures joined by newlines]
     kCollected =
-        81,      // item: number of items, a: maxfail (0: none), t0: deselected, t1: workers asked for in addopts (-n
-                 // of xdist; 0: not asked)
+        81,      // item: number of items, a: maxfail (0: none), b: verbosity, t0: deselected, t1: workers asked for
+                 // in addopts (-n of xdist; 0: not asked)
     kSolo = 82,  // [why]: the session runs in this process, nothing is forked
     kModuleFiles = 83,  // [installed packages, file ...]: project files that the interpreter has loaded, conftest files
     kGivingUp = 88,     // before kModuleFiles; [items that may skip at run time or be expected to fail, as u32]
@@ -81,7 +81,7 @@ enum class Kind : std::uint16_t {
         86,  // --list, at the interpreter's very end: t0: when watching began (CLOCK_REALTIME_COARSE); [rootdir, why
              // the listing must not be remembered, files read, files written, directories listed, installed
              // files, paths looked at], all but the first lists separated by NUL, see supervisor/evidence.h
-    kRoot = 84,  // at the session's start; [rootdir, cache directory or "" if the cache is off, verbosity]
+    kRoot = 84,  // at the session's start; a: 1 if tests print themselves; [rootdir, cache directory or "", verbosity]
 
     // --- worker (or solo) -> supervisor -------------------------------------------------------------------------
     kStarted = 96,   // item, a: Mode, t0: when
@@ -95,8 +95,8 @@ enum class Kind : std::uint16_t {
     kDone = 102,  // item, a: Mode, b: DoneFlags, t0: duration, t1: reset; [pickled extras, note, late fixtures by line,
                   // of a rewind what it did (shm/rewind_report.h), why it was condemned]
     kCrashed = 103,  // item, a: signal (0: exited), b: exit status, t0: duration; [stdout, stderr, stack]
-    kExit = 104,  // item, a: 1 KeyboardInterrupt, 2 pytest.exit, 3 internal error; [pickle]: the session must end with
-                  // this item
+    kExit = 104,  // item, a: 1 KeyboardInterrupt, 2 pytest.exit, 3 internal error; [pickle; of 1 its text, place]: the
+                  // session must end with this item; b: 1 to the controller, just to be shown: the user ends the run
     kRunDone = 105,  // item: one past the last item of the kRun that is finished, a: 1 if the worker must be replaced,
                      // b: 1 if the run ended early, by kExit, t0: 1 if it goes on in a fresh process
     kRetired = 106,  // nothing is left to finalise, the process exits next

@@ -355,59 +355,6 @@ void Session::on_signal() {
     }
 }
 
-// Once: stop handing out, interrupt what runs, finalise, report. Twice: leave now.
-void Session::interrupt(int signal) {
-    if (signal == SIGINT && loan_ && loan_->shares_group) return;  // it was for the debugger
-    if (++signals_seen_ > 1) {
-        printer_.finish();
-        return leave_now(kExitInterrupted);
-    }
-    interrupted_ = true;
-    if (signal != SIGINT) loop_->after(kGraceNs, [this] { leave_now(kExitInterrupted); });
-    Process* zygote = find(zygote_);
-    if (stage_ == Stage::kCollecting || solo_) {
-        if (zygote != nullptr && !plan_.interactive) zygote->peer.kill(SIGINT);
-        return;
-    }
-    if (stage_ != Stage::kRunning) return;
-    schedule_->abandon();
-    set_limits();
-    are_sources_late_ = true;
-    settle_routes();
-    // Fixtures that are being set up or finalised have their time; a second signal ends them.
-    stop_tests([](const Process&) { return true; }, shm::Phase::kTeardown);
-    pump();
-}
-
-// Interrupts the tests of those processes; one that ignores that for too long loses its process, if it is still in a
-// phase up to `last_killed`.
-void Session::stop_tests(const std::function<bool(const Process&)>& concerned, shm::Phase last_killed) {
-    struct Stopped {
-        Id id;
-        pid_t top;
-        std::uint64_t serial;
-    };
-    std::vector<Stopped> stopped;
-    for (auto& [id, process] : processes_) {
-        const pid_t top = process.peer.top_pid();
-        if (process.state == State::kEnded || top == 0 || !concerned(process)) continue;
-        stopped.push_back({id, top, process.peer.channel().record().serial.load(std::memory_order_relaxed)});
-        ::kill(top, SIGINT);
-    }
-    if (stopped.empty()) return;
-    loop_->after(kGraceNs, [this, stopped = std::move(stopped), last_killed] {
-        for (const auto& [id, top, serial] : stopped) {
-            Process* process = find(id);
-            if (process == nullptr || process->state != State::kRunning || process->peer.top_pid() != top) continue;
-            const shm::RunRecord& record = process->peer.channel().record();
-            const bool same = record.serial.load(std::memory_order_relaxed) == serial;
-            if (same && record.phase.load(std::memory_order_relaxed) <= static_cast<std::uint32_t>(last_killed)) {
-                ::kill(top, SIGKILL);
-            }
-        }
-    });
-}
-
 void Session::show_progress(bool force) {
     const std::int64_t now = base::monotonic_ns();
     if (stage_ != Stage::kRunning || !announced_ || (!force && !printer_.due(now))) return;

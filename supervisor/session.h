@@ -144,8 +144,6 @@ class Session {
     void on_lifeline();
     void on_interpreter_ended(int status);
     void on_signal();
-    void interrupt(int signal);
-    void stop_tests(const std::function<bool(const Process&)>& concerned, shm::Phase last_killed);
     void leave_now(int exit_code);
     void fail_run(const std::string& what);
     void doom(Id id, const std::string& why);
@@ -153,6 +151,24 @@ class Session {
     base::Result<Id> fork_process(Id parent, shm::Kind kind, shm::Role role, std::uint32_t item, std::uint32_t a,
                                   std::uint32_t b, std::string_view detail = {});
     void show_progress(bool force);
+
+    // --- session_interrupt.cpp
+    struct Stopped {  // a test that is to end
+        Id id;
+        pid_t top;
+        std::uint64_t serial;  // see running_serial()
+        bool is_told;
+    };
+    void interrupt(int signal);
+    [[nodiscard]] std::vector<Stopped> running_tests(const std::function<bool(const Process&)>& concerned) const;
+    [[nodiscard]] bool runs_still(const Stopped& test, shm::Phase last) const;
+    void await_reaction(std::vector<Stopped> tests, shm::Phase last_killed, bool is_patient);
+    void tell_where(const Stopped& test);
+    void kill_stopped(const std::vector<Stopped>& tests, shm::Phase last_killed);
+    void stop_tests(const std::function<bool(const Process&)>& concerned, shm::Phase last_killed);
+    void interrupted_at(std::uint32_t item, shm::Message message);
+    void pass_on_interruption();
+    [[nodiscard]] std::vector<std::string> interruption_lines() const;
 
     // --- session_terminal.cpp: who may read the terminal, and what was stopped
     struct TerminalWish {
@@ -302,6 +318,8 @@ class Session {
     std::string solo_reason_;
     bool interrupted_ = false;
     int signals_seen_ = 0;
+    std::map<std::uint32_t, shm::Message> interruptions_;  // by item
+    std::set<std::uint32_t> killed_;                       // they did not react
     std::optional<int> exit_code_;
     std::optional<base::Error> failure_;  // tach's own, or a mistake (usage.h)
     std::uint32_t restarts_ = 0;

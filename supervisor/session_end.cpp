@@ -74,7 +74,9 @@ void Session::end_controller() {
     Process* reader = find(solo_ ? zygote_ : controller_);
     if (reader == nullptr) return;
     if (solo_) remember();
-    const std::vector<std::string> lines = summary_lines();
+    pass_on_interruption();
+    std::vector<std::string> lines = summary_lines();
+    append_bounded(lines, interruption_lines());
     const std::vector<std::string_view> strings(lines.begin(), lines.end());
     const auto reason = interrupted_ ? shm::EndReason::kInterrupted
                         : cut_       ? shm::EndReason::kStopped

@@ -26,6 +26,9 @@ namespace {
 // No suite has more session fixtures than this; begin_running() checks the numbers against each other.
 constexpr std::int64_t kMostBases = 1 << 20;
 
+// pytest knows of four levels; a plugin may know more.
+constexpr std::uint32_t kMostVerbosity = 1000;
+
 }  // namespace
 
 void Session::handle(Id id, Message message) {
@@ -132,6 +135,7 @@ void Session::handle_zygote(Id, const Message& message) {
 }
 
 void Session::root_known(const Message& message) {
+    if (message.head.a != 0) printer_.show_no_status();  // by an ini file
     rootdir_ = std::string(message.string(0));
     std::error_code gone;
     kept_root_ = kept_root(rootdir_, std::filesystem::current_path(gone));
@@ -203,6 +207,7 @@ void Session::collected(const Message& message) {
         results_.at(i).no_rerun = (items_[i].flags & shm::kItemNoRerun) != 0;
     }
     maxfail_ = message.head.a;
+    if (message.head.b > 0) printer_.set_verbosity(static_cast<int>(std::min(message.head.b, kMostVerbosity)));
     if (settings_.workers.source == Source::kDefault && message.head.t1 > 0) {
         workers_ = static_cast<std::uint32_t>(std::clamp<std::int64_t>(message.head.t1, 1, kMaxWorkers));
     }
@@ -433,7 +438,7 @@ void Session::record_crash(std::uint32_t worker, const Message& message) {
 // KeyboardInterrupt or pytest.exit in a test, or an exception in a hook: the session ends with this item.
 void Session::item_exit(Id, Message message) {
     const std::uint32_t index = message.head.item;
-    if (interrupted_) return;  // ours
+    if (interrupted_) return interrupted_at(index, std::move(message));  // ours
     if (cut_ && index > *cut_) return;
     shm::MessageHead done{};
     done.a = static_cast<std::uint32_t>(results_.at(index).mode);

@@ -23,6 +23,7 @@
 #include "base/pidfd.h"
 #include "base/unique_fd.h"
 #include "shm/channel.h"
+#include "shm/stack_signal.h"
 #include "zygote/descriptors.h"
 #include "zygote/guard.h"
 #include "zygote/import_functions.h"
@@ -473,6 +474,7 @@ constexpr Constant constant(const char* name, Enum value) {
 constexpr Constant kConstants[] = {
     // NOLINT(cppcoreguidelines-avoid-c-arrays)
     {"NO_ITEM", tach::shm::kNoItem},
+    {"STACK_SIGNAL", static_cast<std::uint32_t>(tach::shm::kStackSignal)},
     constant("KIND_FORK_CONTROLLER", Kind::kForkController),
     constant("KIND_FORK_WORKER", Kind::kForkWorker),
     constant("KIND_FORK_BASE", Kind::kForkBase),

@@ -202,6 +202,7 @@ class Replayer:
     def _exit(self, message: Message) -> None:
         reason, code = pickle.loads(message.strings[0])
         if message.a == EXIT_INTERRUPT:
+            self.plugin.interruption.take(message.strings)
             raise KeyboardInterrupt(*([reason] if reason else []))
         if message.a == EXIT_INTERNAL:
             raise RemoteInternalError("\n" + reason)
@@ -240,6 +241,9 @@ def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:
         if message.kind == native.KIND_END:
             plugin.end.lines = [line.decode("utf-8", "replace") for line in message.strings]
             break
+        if message.kind == native.KIND_EXIT and message.b:
+            plugin.interruption.take(message.strings)
+            continue
         if stopped is not None:
             continue  # the supervisor has not heard yet; nothing after the stop is reported
         try:

@@ -7,7 +7,9 @@ fields are documented in shm/message.h, from which `_tach` exports the constants
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 from os import _exit
+from os import write as write_out
 from typing import TYPE_CHECKING, NamedTuple
 
 # `native` is the module's own interface, too: the other modules take the functions and constants of `_tach` from here.
@@ -79,9 +81,14 @@ class TerminalSink:
         self.stage: int = native.STAGE_HEADER
         self.holding = False  # workers: what is written travels with the next report, to be shown in order
         self.muted = False  # an interpreter that was started again: the user has seen all this already
+        self.spill = -1  # workers: where other threads' text goes, since such a thread is about to end the process
+        self._main = get_ident()
         self._pending: list[str] = []
 
     def write(self, data: str) -> int:
+        if self.spill >= 0 and get_ident() != self._main:
+            write_out(self.spill, text(data))
+            return len(data)
         self._pending.append(data)
         if "\n" in data:
             self.flush()

@@ -403,4 +403,5 @@ class Plan:
             # What the stepwise plugin will stop at: the first failure, or with --stepwise-skip the second.
             stop = 2 if config.getoption("stepwise_skip", False) else 1
             maxfail = min(maxfail or stop, stop)
-        send(native.KIND_COLLECTED, len(self.items), maxfail, t0=deselected, t1=wanted_workers)
+        verbosity = max(0, int(config.getoption("verbose", 0)))  # ini files and live logs have their say in it
+        send(native.KIND_COLLECTED, len(self.items), maxfail, b=verbosity, t0=deselected, t1=wanted_workers)

@@ -171,37 +171,54 @@ def open_hidden(name: str, flags: int = 0) -> int:
 
 
 class CrashFile:
-    """Where faulthandler writes the Python stack of a dying test, shared by a worker and what it forks."""
+    """Where faulthandler writes the Python stack of a dying or hanging test, shared by a worker and what it forks."""
 
-    def __init__(self) -> None:
-        self._number = -1
-        if faulthandler.is_enabled():
-            fresh = os.memfd_create("tach-stack", os.MFD_CLOEXEC)
-            self._number = native.raise_descriptor(fresh)
-            faulthandler.enable(file=self._number)
+    def __init__(self, is_for_crashes: bool = True) -> None:
+        fresh = os.memfd_create("tach-stack", os.MFD_CLOEXEC)
+        self.number = native.raise_descriptor(fresh)
+        if is_for_crashes and faulthandler.is_enabled():
+            faulthandler.enable(file=self.number)
+        # Of a test that hangs, even in C: the handler is faulthandler's own and runs no Python.
+        faulthandler.register(native.STACK_SIGNAL, file=self.number, all_threads=True)
 
     def take(self) -> str:
         """The stack, if one was written since the last call."""
-        if self._number < 0:
-            return ""
         try:
-            size = os.fstat(self._number).st_size
-            content = os.pread(self._number, size, 0)
-            os.ftruncate(self._number, 0)
-            os.lseek(self._number, 0, os.SEEK_SET)
+            size = os.fstat(self.number).st_size
+            content = os.pread(self.number, size, 0)
+            os.ftruncate(self.number, 0)
+            os.lseek(self.number, 0, os.SEEK_SET)
         except OSError:
             return ""
         return _own_frames_cut(content.decode("utf-8", "backslashreplace"))
 
 
-def _own_frames_cut(stack: str) -> str:
-    """The stack down to where tach called pytest: what is below is the same for every test."""
-    lines = stack.splitlines(keepends=True)
-    for index, line in enumerate(lines):
-        if "tach_harness" in line:
-            rest = [late for late in lines[index:] if late.strip() and not late.startswith("  File ")]
-            return "".join(lines[:index] + rest)
-    return stack
+def _is_frame(line: str) -> bool:
+    return line.startswith("  File ")
+
+
+def _own_frames_cut(text_of_stacks: str) -> str:
+    """The stacks without the frames by which tach called pytest: those are the same for every test."""
+    kept: list[str] = []
+    block: list[str] = []
+    for line in [*text_of_stacks.splitlines(keepends=True), ""]:
+        if _is_frame(line) or (block and line.startswith("    ")):
+            block.append(line)
+        else:
+            kept += [*_own_frames_cut_of(block), line]
+            block = []
+    return "".join(kept)
+
+
+def _own_frames_cut_of(stack: list[str]) -> list[str]:
+    """Of one thread's. faulthandler begins with the innermost frame; Python itself ends with it, and shows the sources."""
+    ours = [index for index, line in enumerate(stack) if _is_frame(line) and "/tach_harness/" in line]
+    if not ours:
+        return stack
+    if all(_is_frame(line) for line in stack):
+        return stack[: ours[0]]
+    following = (index for index in range(ours[-1] + 1, len(stack)) if _is_frame(stack[index]))
+    return stack[next(following, len(stack)) :]
 
 
 def own_basetemp(config: pytest.Config, name: str) -> None:

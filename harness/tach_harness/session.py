@@ -15,6 +15,7 @@ import pytest
 
 from . import debugger, garbage, measured, quiet, solo, stateful
 from .entropy import Entropy
+from .interruption import Interruption
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
 from .loader import Loader
 from .options import Options
@@ -99,6 +100,8 @@ class TachPlugin:
         self.failures_before = 0  # what pytest had counted when collection was over
         self.beside: list[Any] = []  # plugins whose log hooks are called beside the tests, see conversation.py
         self.traveller: Traveller | None = None
+        self.interruption = Interruption()
+        self._config: pytest.Config | None = None
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Any:
@@ -128,6 +131,7 @@ class TachPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
+        self._config = config
         debugger.install()
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or (solo.is_interactive(config) and not self.options.explain):
@@ -146,6 +150,11 @@ class TachPlugin:
     def pytest_leave_pdb(self) -> None:
         debugger.terminal.give_back()
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        if self._config is not None:
+            self.interruption.show(self._config)
+
     def pytest_report_header(self, config: pytest.Config) -> str:
         return f"tach: {native.VERSION}, seed {self.options.seed}"
 
@@ -159,7 +168,10 @@ class TachPlugin:
         cache = getattr(config, "cache", None)
         directory = str(cache._cachedir) if cache is not None else ""
         verbosity = max(0, int(config.getoption("verbose", 0)))
-        send(native.KIND_ROOT, strings=(text(str(config.rootpath)), text(directory), text(str(verbosity))))
+        prints = config.getoption("capture", "fd") in ("no", "tee-sys")
+        send(
+            native.KIND_ROOT, a=int(prints), strings=(text(str(config.rootpath)), text(directory), text(str(verbosity)))
+        )
 
     def pytest_warning_recorded(self, warning_message: Any) -> None:
         if self.options.list_only:

@@ -15,7 +15,7 @@ import pytest
 from .controller import Replayer, check_stop
 from .debugger import terminal
 from .link import Message, native, receive, send, text
-from .process import give_recursion_room
+from .process import CrashFile, give_recursion_room
 from .reports import Reporter
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def run(session: pytest.Session, plugin: TachPlugin, why: str) -> bool:
     if known:  # an earlier process has charged its first test with what waits
         plugin.unraised.find(session.config)
         plugin.unraised.drop()
+    CrashFile(is_for_crashes=False)
     reporter = Reporter(session.config, plugin.sink, plugin.options.json, solo=True)
     try:
         _loop(session, plugin, reporter, known)

@@ -23,6 +23,7 @@ from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_e
 from .filling import FilledLog, FilledSections, failing_as_filled, fill_session
 from .first_test import Unwinding
 from .imports import Imports
+from .interruption import describe
 from .link import native, receive, send, tell_user, text
 from .plan import Plan
 from .process import CrashFile, give_recursion_room, read_capture
@@ -71,7 +72,7 @@ def send_exit(index: int, error: BaseException) -> None:
     if isinstance(error, Exit):
         send(native.KIND_EXIT, index, a=EXIT_PYTEST, strings=(pickle.dumps((error.msg, error.returncode)),))
     elif isinstance(error, KeyboardInterrupt):
-        send(native.KIND_EXIT, index, a=EXIT_INTERRUPT, strings=(pickle.dumps((str(error), None)),))
+        send(native.KIND_EXIT, index, a=EXIT_INTERRUPT, strings=(pickle.dumps((str(error), None)), *describe(error)))
     else:
         send(native.KIND_EXIT, index, a=EXIT_INTERNAL, strings=(pickle.dumps((traceback.format_exc(), None)),))
 
@@ -100,6 +101,7 @@ class Worker:
         self.reporter: Reporter = Reporter(session.config, plugin.sink, plugin.options.json)
         self.finaliser = layers.Finaliser(session, self.reporter, plugin.suite_sigint)
         self.crash_file = CrashFile()
+        plugin.sink.spill = self.crash_file.number
         self.imports: Imports | None = None  # where there is a rewound process
         self.sweep: Sweep | None = None  # likewise
         self.shared: bool = False  # from here on nothing is rewound: a live layer, or a kept test

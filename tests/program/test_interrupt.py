@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 import pytest
-from runner import Project, forks_layers
+from runner import Project, Result, Run, clean_environment, forks_layers
 
 SUITE = """
 import pathlib, time
@@ -148,3 +149,120 @@ def test_fixtures_finalised_after_a_test_interrupted_are_charged_to_it(project: 
     )
     result = project.tach("-n", "2").expect(2, passed=1)
     assert "is replaced" not in result.out + result.err
+
+
+def place_of_interrupt(result: Result) -> list[str]:
+    """What pytest shows of it: the headline, the place, and advice."""
+    lines = result.out.splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("!!!"))
+    return lines[first : first + 3]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "shared"])
+def test_it_is_told_where_the_test_was_as_under_pytest(project: Project, mode: str) -> None:
+    project.write(
+        "test_it.py",
+        """
+        def helper():
+            open("running", "w").close()
+            while True: pass
+
+        def test_first(): pass
+        def test_hangs(): helper()
+        """,
+    )
+    results = []
+    for run in (
+        Run([project.python, "-m", "pytest"], project.path, clean_environment()),
+        project.start("-n", "2", *(["--mode", "shared"] if mode == "shared" else [])),
+    ):
+        run.wait_for((project / "running").exists)
+        run.signal(signal.SIGINT)
+        results.append(run.finish().expect(2, passed=1))
+        (project / "running").unlink()
+    theirs, ours = results
+    assert place_of_interrupt(ours) == place_of_interrupt(theirs)
+    if mode != "shared":
+        assert "interrupted: test_it.py::test_hangs at " in ours.out
+
+
+def test_the_whole_traceback_has_no_frame_of_tach(project: Project) -> None:
+    project.write("test_it.py", "import time\ndef test_it():\n    open('running', 'w').close()\n    time.sleep(1000)\n")
+    run = project.start("--full-trace")
+    run.wait_for((project / "running").exists)
+    run.signal(signal.SIGINT)
+    result = run.finish().expect(2)
+    assert re.search(r"^> +time\.sleep\(1000\)\nE +KeyboardInterrupt$", result.out, re.MULTILINE)
+    assert "tach_harness" not in result.out
+
+
+DEAF = """
+import signal, time
+
+def test_first(): pass
+
+def test_deaf():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    open("running", "w").close()
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("mode", ["isolated", "shared"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_one_that_does_not_listen_is_told_with_its_stack(project: Project, number: signal.Signals, mode: str) -> None:
+    project.write("test_it.py", DEAF)
+    run = project.start("-n", "2", *(["--mode", "shared"] if mode == "shared" else []))
+    run.wait_for((project / "running").exists)
+    run.signal(number)
+    result = run.finish(30)
+    assert result.code == 2
+    told = result.out[result.out.index("tach: still running: test_it.py::test_deaf (") :]
+    assert re.search(r'^  File "\S*test_it\.py", line 8 in test_deaf$', told, re.MULTILINE)
+    assert "tach_harness" not in told
+
+
+@pytest.mark.parametrize("n", ["1", "2"])
+def test_all_that_were_interrupted_are_named(project: Project, n: str) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import time
+        import pytest
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_it(number):
+            open(f"running{number}", "w").close()
+            time.sleep(1000)
+        """,
+    )
+    run = project.start("-n", n)
+    run.wait_for(lambda: all((project / f"running{number}").exists() for number in range(int(n))))
+    run.signal(signal.SIGINT)
+    result = run.finish().expect(2)
+    named = re.findall(r"^interrupted: (\S+) at \S+test_it\.py:7$", result.out, re.MULTILINE)
+    assert named == [f"test_it.py::test_it[{number}]" for number in range(int(n))]
+    assert result.out.count("!!! KeyboardInterrupt !!!") == 1
+
+
+def test_control_c_with_output_of_tests_is_heard_once(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import signal, time
+
+        def test_it():
+            heard = []
+            signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+            open("running", "w").close()
+            while not heard:
+                time.sleep(0.01)
+            time.sleep(0.3)
+            open("heard", "w").write(str(len(heard)))
+        """,
+    )
+    run = project.start("-s", env={"TERM": "xterm"}, terminal=True)
+    run.wait_for((project / "running").exists)
+    run.type(b"\x03")
+    run.finish()
+    assert (project / "heard").read_text() == "1"

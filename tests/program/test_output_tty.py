@@ -91,3 +91,37 @@ def test_breakpoint_has_the_terminal_with_pdb(project: Project) -> None:
     run.wait_for(lambda: "1042" in run.output)
     run.type(b"c\n")
     run.finish().expect(0, passed=1)
+
+
+LIVE = """
+import logging
+import pytest
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(number):
+    logging.getLogger("mine").warning("number %d", number)
+"""
+
+
+def live_logs(out: str) -> list[str]:
+    plain = ESCAPES.sub("", out).replace("\r", "\n")
+    return re.findall(
+        r"^(?:test_it\.py::test_it\[\d\] ?|-+ live log call -+|WARNING .*|PASSED.*)$", plain, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_live_logs_as_under_pytest(project: Project, workers: str) -> None:
+    project.write("pytest.ini", "[pytest]\nlog_cli = true\n")
+    project.write("test_it.py", LIVE)
+    theirs = live_logs(project.pytest().out)
+    assert sum("number" in line for line in theirs) == 3
+    assert live_logs(project.tach("-n", workers).expect(0, passed=3).out) == theirs
+    assert live_logs(project.terminal("-n", workers).expect(0, passed=3).out) == theirs
+
+
+def test_verbose_in_an_ini_file(project: Project) -> None:
+    project.write("pytest.ini", "[pytest]\naddopts = -v\n")
+    project.write("test_it.py", SUITE)
+    plain = ESCAPES.sub("", project.terminal().expect(1).out)
+    assert len(re.findall(r"test_it\.py::test_it\[(\d)\] (PASSED|FAILED)", plain)) == 6

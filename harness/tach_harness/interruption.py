@@ -1,0 +1,48 @@
+"""Where a test was when the user interrupted it: said in the test's process, shown by the controller's session.
+
+Under pytest the KeyboardInterrupt comes out of the session's own loop, and the terminal tells of its last frame. Here it
+comes out in a worker; what pytest would have made of it travels.
+"""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from _pytest._code.code import Traceback
+
+from .link import text
+
+
+def describe(error: KeyboardInterrupt) -> tuple[bytes, bytes]:
+    """pytest's own representation, pickled, and the place in short; empty if the suite keeps that from being made."""
+    with suppress(Exception):
+        excinfo = pytest.ExceptionInfo.from_exc_info((type(error), error, error.__traceback__))
+        entries = [entry for entry in excinfo.traceback if "/tach_harness/" not in str(entry.path)]
+        excinfo.traceback = Traceback(entries)
+        representation = excinfo.getrepr(funcargs=True)
+        crash = representation.reprcrash
+        place = f"{crash.path}:{crash.lineno}" if crash is not None else ""
+        return pickle.dumps(representation), text(place)
+    return b"", b""
+
+
+class Interruption:
+    """In the controller's session: what to show in place of what the controller itself was at."""
+
+    def __init__(self) -> None:
+        self._representation: Any = None
+
+    def take(self, strings: tuple[bytes, ...]) -> None:
+        """What `describe` made, as the second of these."""
+        if len(strings) > 1 and strings[1]:
+            with suppress(Exception):
+                self._representation = pickle.loads(strings[1])
+
+    def show(self, config: pytest.Config) -> None:
+        """To be called once the terminal reporter has heard of the KeyboardInterrupt."""
+        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        if self._representation is not None and getattr(reporter, "_keyboardinterrupt_memo", None) is not None:
+            reporter._keyboardinterrupt_memo = self._representation
