@@ -109,7 +109,7 @@ enum class Kind : std::uint16_t {
               // was told of them, where a plugin of the suite has a say in that
     kJudged = 110,  // item, after its first kDone: [what would have been in the way of a rewind, or ""]; of a test that
                     // was forked by the supervisor's wish
-    kTerminal = 111,  // item or kNoItem, a: pid of who wants to read the terminal, b: 1 asks, 0 gives it back, t0: a
+    kTerminal = 115,  // item or kNoItem, a: pid of who wants to read the terminal, b: 1 asks, 0 gives it back, t0: a
                       // positive number, by which it is answered in Orders (shm/segment.h)
 };
 
