@@ -19,7 +19,8 @@ from .link import text
 def describe(error: KeyboardInterrupt) -> tuple[bytes, bytes]:
     """pytest's own representation, pickled, and the place in short; empty if the suite keeps that from being made."""
     with suppress(Exception):
-        excinfo = pytest.ExceptionInfo.from_exc_info((type(error), error, error.__traceback__))
+        raised: Any = (type(error), error, error.__traceback__)
+        excinfo = pytest.ExceptionInfo.from_exc_info(raised)
         entries = [entry for entry in excinfo.traceback if "/tach_harness/" not in str(entry.path)]
         excinfo.traceback = Traceback(entries)
         representation = excinfo.getrepr(funcargs=True)
