@@ -173,6 +173,7 @@ class Replayer:
         reporter = self.session.config.pluginmanager.get_plugin("terminalreporter")
         if written and reporter is not None:
             reporter._tw._file.write(written)
+            reporter._tw._current_line = written.rpartition("\n")[2]  # pytest pads the line by what is on it
 
     def _take_stops(self, message: Message) -> None:
         if message.b & native.DONE_SHOULD_STOP:
@@ -255,5 +256,6 @@ def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:
     if stopped is not None:
         raise stopped
     if message.a == native.END_INTERRUPTED:
+        plugin.interruption.is_elsewhere = True
         raise KeyboardInterrupt
     return True

@@ -30,11 +30,25 @@ def describe(error: KeyboardInterrupt) -> tuple[bytes, bytes]:
     return b"", b""
 
 
+class _Nowhere:
+    """Of tests that did not listen: where they were the supervisor has told."""
+
+    message = "KeyboardInterrupt"
+
+    @property
+    def reprcrash(self) -> _Nowhere:
+        return self
+
+    def toterminal(self, _: Any) -> None:
+        """There is nothing to show."""
+
+
 class Interruption:
     """In the controller's session: what to show in place of what the controller itself was at."""
 
     def __init__(self) -> None:
         self._representation: Any = None
+        self.is_elsewhere = False  # not in this process, even if nobody has said where
 
     def take(self, strings: tuple[bytes, ...]) -> None:
         """What `describe` made, as the second of these."""
@@ -45,5 +59,6 @@ class Interruption:
     def show(self, config: pytest.Config) -> None:
         """To be called once the terminal reporter has heard of the KeyboardInterrupt."""
         reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        if self._representation is not None and getattr(reporter, "_keyboardinterrupt_memo", None) is not None:
-            reporter._keyboardinterrupt_memo = self._representation
+        shown = self._representation or (_Nowhere() if self.is_elsewhere else None)
+        if shown is not None and getattr(reporter, "_keyboardinterrupt_memo", None) is not None:
+            reporter._keyboardinterrupt_memo = shown

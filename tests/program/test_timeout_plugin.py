@@ -8,6 +8,8 @@ import pytest
 from runner import Project, needs_plugin
 
 pytestmark = needs_plugin("pytest_timeout")
+# Others of the environment that have a session run in one process, where pytest-timeout prints as under pytest.
+ISOLATING = ("-p", "no:django", "-p", "no:rerunfailures")
 
 SUITE = """
 import threading, time
@@ -29,7 +31,7 @@ def test_after(): pass
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_thread_kills_one_test_and_shows_its_stacks(plugins_project: Project, workers: str) -> None:
     plugins_project.write("test_it.py", SUITE)
-    words = ("-n", workers, "-o", "timeout_method=thread")
+    words = ("-n", workers, "-o", "timeout_method=thread", *ISOLATING)
     result = plugins_project.tach(*words).expect(1, passed=2, crashed=1)
     crashes = result.out[result.out.index("= CRASHES =") : result.out.index("CRASHED test_it.py::test_slow - ")]
     assert re.search(r"\++ Timeout \++", crashes)
