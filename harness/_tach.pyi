@@ -69,6 +69,9 @@ def set_phase(phase: int, /) -> None:
 def current_item() -> int:
     """The item that runs, or ran when its process died; NO_ITEM if none."""
 
+def last_item() -> int:
+    """The item that was begun last, which may have ended; NO_ITEM if none was."""
+
 def began_ns() -> int:
     """When `begin` was called last."""
 

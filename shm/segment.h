@@ -46,8 +46,8 @@ struct Verdict {
     std::atomic<std::int32_t> kept_pid;      // the last one whose state was committed: it takes its parent's place; or
                                              // kAllKept: that of all its ancestors on this channel
     std::atomic<std::uint32_t> interrupted;  // of done_pid; 1: the session must end
-    std::uint32_t reserved;
-    std::atomic<std::int64_t> ended_ns;  // CLOCK_MONOTONIC: end of the last test's last phase
+    std::atomic<std::uint32_t> begun;        // one more than the item that was begun last; 0: none was
+    std::atomic<std::int64_t> ended_ns;      // CLOCK_MONOTONIC: end of the last test's last phase
 };
 static_assert(sizeof(Verdict) == 24 && std::is_standard_layout_v<Verdict> && offsetof(Verdict, ended_ns) == 16);
 static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<std::int32_t>::is_always_lock_free);

@@ -124,6 +124,8 @@ class ReplayOrder {
     // The item has its result, or never will have one.
     void done(std::uint32_t item) { state_.at(item) = State::kDone; }
     void skip(std::uint32_t item) { state_.at(item) = State::kSkipped; }
+    // Its result is none. It must not have been told.
+    void reopen(std::uint32_t item) { state_.at(item) = State::kPending; }
 
     // Nothing after `item` is told any more.
     void cut(std::uint32_t item);

@@ -246,8 +246,9 @@ void Session::doom(Id id, const std::string& why) {
                              process->role == Role::kZygote ? "zygote" : "controller", why));
         return;
     }
+    if (process->doomed) return;
     if (!process->opinion) printer_.line(fmt::format("tach: worker {} is replaced: {}", process->number, why));
-    process->replace = true;
+    process->replace = process->doomed = true;
     process->peer.kill(SIGKILL);
     loop_->remove(process->peer.channel().wake_fd());
 }

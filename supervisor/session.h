@@ -25,6 +25,7 @@
 #include "base/descriptor_limit.h"
 #include "base/event_loop.h"
 #include "base/result.h"
+#include "supervisor/claims.h"
 #include "supervisor/explain.h"
 #include "supervisor/foreground.h"
 #include "supervisor/home.h"
@@ -84,6 +85,12 @@ class Session {
         bool finishing = false;      // was told to finalise and end
         bool retired = false;        // and said that it has
         std::uint32_t failures = 0;  // of the items that it has run
+        bool doomed = false;         // broke the protocol, and is killed: not heard any more
+        std::string breach;          // a test of its said what is not its to say: what that was
+        bool is_found_late = false;  // and it had told the end of that test before
+        Claims claims;
+        std::uint32_t charged = shm::kNoItem;  // finishing: the test that is charged with what goes wrong
+        std::uint32_t lines = 0;               // that it has told the user
     };
 
     struct SessionFixture {
@@ -106,6 +113,7 @@ class Session {
         bool started = false;
         bool held_done = false;  // finished but for what its layer's end may add
         bool complete = false;
+        bool suspect = false;  // it is run by itself, since it may be what made a process break the protocol
     };
 
     // What a second opinion puts in place of an isolated run.
@@ -192,6 +200,7 @@ class Session {
     void handle(Id id, shm::Message message);
     void handle_zygote(Id id, const shm::Message& message);
     void handle_item_message(Id id, shm::Message message);
+    void hear_item_message(Id id, shm::Message message);
     void add_item(const shm::Message& message);
     void collected(const shm::Message& message);
     void go_solo(const shm::Message& message);
@@ -199,14 +208,27 @@ class Session {
     void base_ready(Id id, const shm::Message& message);
     void run_done(Id id, const shm::Message& message);
     void difference_found(const shm::Message& message);
-    void reaped(const shm::Message& message);
+    void reaped(Id id, const shm::Message& message);
     void learn_imports(const shm::Message& message);
     void late_message(Id id, shm::Message message);
     void item_done(Id id, shm::Message message);
     void item_crashed(Id id, const shm::Message& message);
     void item_exit(Id id, shm::Message message);
     void opinion_message(Id id, const shm::Message& message);
-    void record_crash(std::uint32_t worker, const shm::Message& message);
+    void record_crash(std::uint32_t worker, const shm::Message& message, std::string_view why = {});
+    void worker_line(Process& process, std::string_view text);
+
+    // --- session_claims.cpp: whether what a process says of a test is its to say
+    [[nodiscard]] Claim weigh_message(Process& process, const shm::Message& message);
+    [[nodiscard]] bool is_done(const Process& process, std::uint32_t item) const;
+    [[nodiscard]] std::optional<std::uint32_t> current_of(Process& process) const;
+    [[nodiscard]] bool is_suspect(const Run& run) const;
+    [[nodiscard]] bool is_in_a_test(Process& process) const;
+    void break_protocol(Id id, const std::string& what, std::uint32_t item);
+    void doubt_since(Process& liar, std::uint32_t spoken_of);
+    void reopen(std::uint32_t item, std::string note);
+    void charge_liar(const Process& liar, std::optional<int> status);
+    void charge_after_end(const Process& process, const shm::Message& crashed);
 
     // --- session_pool.cpp: workers, bases and the order of work
     void begin_running();
@@ -223,9 +245,9 @@ class Session {
     [[nodiscard]] bool has_shared_worker() const;
     bool fork_worker(std::uint32_t base, bool shared);
     void worker_ended(Id id, std::optional<int> status);
-    void worker_died(const Process& ended, std::optional<int> status);
+    void worker_died(Process& ended, std::optional<int> status);
     void base_died(const Process& ended, std::optional<int> status);
-    void charge_death(const Process& ended, std::uint32_t item, std::optional<int> status);
+    void charge_death(const Process& ended, std::uint32_t item, std::optional<int> status, std::string_view why = {});
     void charge_unknown(const Process& ended, std::optional<int> status);
     void requeue_unfinished(const Run& run, bool apart);
     void show_failure(std::uint32_t index);
@@ -238,6 +260,7 @@ class Session {
     void count_failures(std::uint32_t item, std::uint32_t failures);
     void tell_failures(const Process& process) const;
     void replay();
+    void tell(std::uint32_t index);
     [[nodiscard]] bool quiescent() const;
     [[nodiscard]] std::size_t live_workers() const;
     [[nodiscard]] std::uint32_t charged_item() const;
@@ -393,6 +416,7 @@ class Session {
     std::set<std::uint32_t> noted_;  // order-dependent, polluted or flaky: the summary shows their notes
     std::uint32_t unconfirmed_ = 0;
     std::uint32_t differences_ = 0;  // of --verify-snapshots
+    bool has_ignored_ = false;       // in a session that is not isolated: told of, once
     RewindMetrics rewind_metrics_;
 
     Listing listing_;

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
+#include <numeric>
 #include <utility>
 
 #include "base/clock.h"
@@ -28,12 +29,15 @@ constexpr std::int64_t kMostBases = 1 << 20;
 
 // pytest knows of four levels; a plugin may know more.
 constexpr std::uint32_t kMostVerbosity = 1000;
+// A worker has something to say once, or with each process that it replaces. Guesses.
+constexpr std::uint32_t kMostWorkerLines = 100;
+constexpr std::size_t kMostLineBytes = 1000;
 
 }  // namespace
 
 void Session::handle(Id id, Message message) {
     Process* process = find(id);
-    if (process == nullptr) return;
+    if (process == nullptr || process->doomed) return;
     switch (message.kind()) {
         case Kind::kOutput:
             if (id == zygote_ || id == controller_) {
@@ -41,8 +45,8 @@ void Session::handle(Id id, Message message) {
                 const bool keeps = settings_.list || settings_.explain;
                 if (keeps) listing_.texts.push_back({stage, std::string(message.string(0))});
                 if (!settings_.explain) printer_.text(stage, message.string(0));
-            } else if (!process->opinion) {
-                printer_.line(fmt::format("tach: worker {}: {}", process->number, message.string(0)));
+            } else {
+                worker_line(*process, message.string(0));
             }
             return;
         case Kind::kProblem:
@@ -50,12 +54,15 @@ void Session::handle(Id id, Message message) {
                 return doom(id, std::string(message.string(0)));
             return fail_run(std::string(message.string(0)));
         case Kind::kReaped:
-            return reaped(message);
+            return reaped(id, message);
         case Kind::kTerminal:
             return terminal_wanted(id, message);
         case Kind::kBaseReady:
             return base_ready(id, message);
         case Kind::kRetired:
+            if (process->role != Role::kZygote && process->role != Role::kController && !process->finishing) {
+                return break_protocol(id, "told tach that all is finalised", shm::kNoItem);
+            }
             process->retired = true;
             return;
         case Kind::kHello:
@@ -84,8 +91,16 @@ void Session::handle(Id id, Message message) {
     }
 }
 
+// A line of ours for the user. A test can send as many as it likes.
+void Session::worker_line(Process& process, std::string_view text) {
+    if (process.opinion || process.lines > kMostWorkerLines) return;
+    if (++process.lines > kMostWorkerLines) text = "it says more, which is left out";
+    printer_.line(fmt::format("tach: worker {}: {}", process.number, text.substr(0, kMostLineBytes)));
+}
+
 // What the engine should have restored and did not: all verdicts after it are in doubt.
 void Session::difference_found(const Message& message) {
+    if (!settings_.verify_snapshots) return;
     ++differences_;
     const std::uint32_t index = message.head.item;
     const std::string after = index < items_.size() ? results_.nodeid(index) : std::string("a rewind");
@@ -218,6 +233,11 @@ void Session::collected(const Message& message) {
 
 // Everything in one process: replay what an earlier one that died had found out, then let it go.
 void Session::go_solo(const Message& message) {
+    Process& process = processes_.at(zygote_);
+    if (process.claims.has_begun()) return;
+    std::vector<std::uint32_t> all(items_.size());
+    std::iota(all.begin(), all.end(), 0U);
+    process.claims.begin(std::move(all));
     solo_ = true;
     stage_ = Stage::kRunning;
     workers_ = 1;
@@ -225,7 +245,7 @@ void Session::go_solo(const Message& message) {
     if (!solo_reason_.empty() && respawns_ == 0) {
         printer_.line(fmt::format("tach: no test is isolated, all run in one process: {}", solo_reason_));
     }
-    Peer& peer = processes_.at(zygote_).peer;
+    Peer& peer = process.peer;
     for (const Item& item : items_) {
         if (!item.complete) continue;
         for (const Message& stored : item.messages) {
@@ -242,7 +262,10 @@ void Session::base_ready(Id id, const Message& message) {
         return;
     }
     Process& process = processes_.at(id);
-    if (process.role != Role::kBase || process.number >= bases_.size()) return doom(id, "an unknown base");
+    const bool is_base = process.role == Role::kBase && process.number < bases_.size();
+    if (!is_base || bases_[process.number].process != id || bases_[process.number].state != BaseState::kStarting) {
+        return break_protocol(id, "told tach that it can be forked", shm::kNoItem);
+    }
     Base& base = bases_[process.number];
     if (message.head.b == 0) {
         base.state = BaseState::kReady;
@@ -273,6 +296,9 @@ void Session::run_done(Id id, const Message& message) {
         return;
     }
     if (process.state != State::kRunning) return;
+    if (is_in_a_test(process)) {
+        return break_protocol(id, "told tach that it is not running", shm::kNoItem);
+    }
     process.state = State::kIdle;
     process.replace = process.replace || message.head.a != 0;
     const std::optional<Run> run = std::exchange(process.run, std::nullopt);
@@ -290,9 +316,15 @@ void Session::handle_item_message(Id id, Message message) {
     if (!is_runner) return;
     const std::uint32_t index = message.head.item;
     if (message.kind() == Kind::kWarning && index >= items_.size() && !items_.empty()) message.head.item = 0;
-    if (message.head.item >= items_.size()) return doom(id, fmt::format("item {} does not exist", index));
-    if (process.opinion) return opinion_message(id, message);
+    if (message.head.item >= items_.size()) {
+        return break_protocol(id, fmt::format("told tach of item {}, which does not exist", index), shm::kNoItem);
+    }
     if (message.kind() == Kind::kImported) return learn_imports(message);  // also between tests
+
+    const Claim claim = weigh_message(process, message);
+    if (claim == Claim::kBroken) return break_protocol(id, "told tach of one that it is not", message.head.item);
+    if (claim == Claim::kIgnored) return;
+    if (process.opinion) return opinion_message(id, message);
 
     Item& item = items_[message.head.item];
     ItemResult& result = results_.at(message.head.item);
@@ -306,6 +338,15 @@ void Session::handle_item_message(Id id, Message message) {
         return;
     }
     if (item.complete) return late_message(id, std::move(message));
+    hear_item_message(id, std::move(message));
+    if (Process* still = find(id); still != nullptr && item.complete) still->claims.ended(index);
+}
+
+// About a test that has not ended, by the process that runs it.
+void Session::hear_item_message(Id id, Message message) {
+    Process& process = processes_.at(id);
+    Item& item = items_[message.head.item];
+    ItemResult& result = results_.at(message.head.item);
     switch (message.kind()) {
         case Kind::kStarted:
             result.mode = message.head.a <= 2 ? static_cast<shm::Mode>(message.head.a) : shm::Mode::kShared;
@@ -331,7 +372,10 @@ void Session::handle_item_message(Id id, Message message) {
         case Kind::kCrashed:
             return item_crashed(id, message);
         case Kind::kExit:
+            process.claims.left(message.head.item);
             return item_exit(id, std::move(message));
+        case Kind::kAmend:  // of a test that has told nothing
+            return;
         case Kind::kLive:
             live_reasons_[message.head.item] = message.string(0);
             return;
@@ -339,7 +383,7 @@ void Session::handle_item_message(Id id, Message message) {
             judged_[message.head.item] = message.string(0);
             return;
         default:
-            return doom(id, fmt::format("message of kind {}", message.head.kind));
+            return break_protocol(id, fmt::format("told tach something unknown ({})", message.head.kind), shm::kNoItem);
     }
 }
 
@@ -365,6 +409,7 @@ void Session::late_message(Id id, Message message) {
             message.head.a != 0 ? static_cast<int>(message.head.a) : static_cast<int>(message.head.b << 8U);
         return charge_finalisers(processes_.at(id), status);
     }
+    if (message.kind() == Kind::kCrashed) return charge_after_end(processes_.at(id), message);
     const bool ends_session = message.kind() == Kind::kExit && !interrupted_;
     if (message.kind() != Kind::kWarning && !ends_session) return;
     if (!item.messages.empty()) {
@@ -409,11 +454,13 @@ void Session::item_crashed(Id id, const Message& message) {
     record_crash(solo_ ? 0 : processes_.at(id).number, message);
 }
 
-void Session::record_crash(std::uint32_t worker, const Message& message) {
+// `why`: in the place of how its process ended.
+void Session::record_crash(std::uint32_t worker, const Message& message, std::string_view why) {
     const std::uint32_t index = message.head.item;
     Item& item = items_[index];
     ItemResult& result = results_.at(index);
     result.add_crashed(message);
+    if (!why.empty()) result.message = result.longrepr = why;
     result.worker = static_cast<int>(worker);
     // Reports of a test that then crashed do not count, but for its set-up, which opens the test in plugins' books.
     std::erase_if(item.messages, [](const Message& stored) {

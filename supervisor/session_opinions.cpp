@@ -182,7 +182,7 @@ void Session::announce_pass(Id id) {
     });
 }
 
-void Session::opinion_message(Id, const shm::Message& message) {
+void Session::opinion_message(Id id, const shm::Message& message) {
     const std::uint32_t index = message.head.item;
     ItemResult& result = opinion_results_[index];
     Item& item = opinion_items_[index];
@@ -190,6 +190,7 @@ void Session::opinion_message(Id, const shm::Message& message) {
         case Kind::kStarted:
             result.mode = shm::Mode::kShared;
             result.worker = 0;
+            item.started = true;
             return;
         case Kind::kReport:
             result.add_report(message);
@@ -198,11 +199,15 @@ void Session::opinion_message(Id, const shm::Message& message) {
             result.add_done(message);
             // After an exit there is none: what was not reported is no verdict.
             if (was_reported(item.messages)) seen_[index] = result.outcome();
+            if (result.done) processes_.at(id).claims.ended(index);
             break;
         case Kind::kLogStart:
         case Kind::kLogFinish:
         case Kind::kWarning:
             break;
+        case Kind::kExit:
+            processes_.at(id).claims.left(index);
+            return;
         default:
             return;  // a crash or an exit here confirms nothing; what was not seen stays unconfirmed
     }

@@ -114,6 +114,13 @@ void Session::assign(Id id) {
         return start_run(id, Run{first, last, process.pool, 0, std::move(items)}, shm::kRunShared);
     }
     auto run = schedule_->next(process.pool);
+    if (run && is_suspect(*run)) {
+        if (process.claims.last()) {  // what it says then must be about that test
+            schedule_->requeue_apart(*run);
+            return finish_process(id);
+        }
+        process.replace = true;
+    }
     if (run) return start_run(id, *std::move(run), 0);
     // Others may still die and give back what they have; but a place is better used for a base that has work.
     if (!schedule_->empty()) finish_process(id);
@@ -131,6 +138,7 @@ void Session::start_run(Id id, Run run, std::uint32_t flags) {
     const std::array<std::string_view, 2> strings{lists[0], lists[1]};
     const std::uint32_t first = run.first;
     const std::uint32_t last = run.last;
+    process.claims.begin(run.all());
     process.run = std::move(run);
     if (auto posted = process.peer.post(Kind::kRun, first, last, flags, strings); !posted)
         doom(id, posted.error().what);
@@ -282,12 +290,15 @@ void Session::finish_process(Id id) {
     if (process.state == State::kFinishing || process.state == State::kEnded) return;
     process.state = State::kFinishing;
     process.finishing = true;
-    if (auto posted = process.peer.post(Kind::kFinish, charged_item()); !posted) doom(id, posted.error().what);
+    process.charged = charged_item();
+    if (auto posted = process.peer.post(Kind::kFinish, process.charged); !posted) doom(id, posted.error().what);
 }
 
-void Session::reaped(const shm::Message& message) {
+// Its parent's to tell, of a process that has ended.
+void Session::reaped(Id parent, const shm::Message& message) {
     for (auto& [id, process] : processes_) {
-        if (static_cast<std::uint32_t>(process.peer.pid()) == message.head.a && process.state == State::kEnded) {
+        const bool is_meant = static_cast<std::uint32_t>(process.peer.pid()) == message.head.a;
+        if (is_meant && process.state == State::kEnded && process.parent == parent) {
             return worker_ended(id, static_cast<int>(message.head.b));
         }
     }
@@ -295,7 +306,7 @@ void Session::reaped(const shm::Message& message) {
 
 // A process of ours is gone and its status known, as far as it can be.
 void Session::worker_ended(Id id, std::optional<int> status) {
-    const Process ended = std::move(processes_.extract(id).mapped());
+    Process ended = std::move(processes_.extract(id).mapped());
     if (id == controller_) {
         if (!status || !WIFEXITED(*status) || stage_ != Stage::kClosingController) {
             return fail_run("the controller process, which reports to pytest's plugins, ended unexpectedly");
@@ -331,7 +342,7 @@ void Session::charge_finalisers(const Process& ended, std::optional<int> status)
 // charged, the others get them from a new base.
 void Session::base_died(const Process& ended, std::optional<int> status) {
     Base& base = bases_[ended.number];
-    if (!ended.live && !items_[base.opened_by].complete) charge_death(ended, base.opened_by, status);
+    if (!ended.live && !items_[base.opened_by].complete) charge_death(ended, base.opened_by, status, ended.breach);
     // The next item that still needs this base sets it up again.
     for (std::uint32_t i = base.opened_by; i < items_.size(); ++i) {
         if (items_[i].base == ended.number && !items_[i].complete) {
@@ -342,8 +353,9 @@ void Session::base_died(const Process& ended, std::optional<int> status) {
 }
 
 // A worker died with a run: its test is charged, what it had not started goes back.
-void Session::worker_died(const Process& ended, std::optional<int> status) {
+void Session::worker_died(Process& ended, std::optional<int> status) {
     const std::size_t before = completed_;
+    if (!ended.breach.empty()) return charge_liar(ended, status);
     for (const std::uint32_t item : ended.run->all()) {
         if (items_[item].held_done) {
             items_[item].held_done = false;
@@ -352,7 +364,8 @@ void Session::worker_died(const Process& ended, std::optional<int> status) {
     }
     const std::uint32_t claimed = ended.peer.channel().record().item.load(std::memory_order_acquire);
     const bool between_tests = claimed == shm::kNoItem;
-    const bool plausible = between_tests || (claimed < items_.size() && ended.run->contains(claimed));
+    const bool has_ended = claimed < items_.size() && ended.run->contains(claimed) && items_[claimed].complete;
+    const bool plausible = between_tests || has_ended || claimed == current_of(ended);
     if (!plausible) {
         charge_unknown(ended, status);
     } else {
@@ -372,7 +385,7 @@ void Session::charge_unknown(const Process& ended, std::optional<int> status) {
     requeue_unfinished(*ended.run, true);
 }
 
-void Session::charge_death(const Process& ended, std::uint32_t item, std::optional<int> status) {
+void Session::charge_death(const Process& ended, std::uint32_t item, std::optional<int> status, std::string_view why) {
     ItemResult& result = results_.at(item);
     if (interrupted_) return;
     const int signal = status && WIFSIGNALED(*status) ? WTERMSIG(*status) : (status ? 0 : SIGKILL);
@@ -383,7 +396,7 @@ void Session::charge_death(const Process& ended, std::uint32_t item, std::option
     crashed.head.b = status && WIFEXITED(*status) ? static_cast<std::uint32_t>(WEXITSTATUS(*status)) : 0;
     crashed.head.t0 = base::monotonic_ns() - ended.peer.channel().record().started_ns.load(std::memory_order_relaxed);
     result.note = "its worker process died with it";
-    record_crash(ended.number, crashed);
+    record_crash(ended.number, crashed, why);
 }
 
 void Session::requeue_unfinished(const Run& run, bool apart) {
@@ -398,6 +411,7 @@ void Session::requeue_unfinished(const Run& run, bool apart) {
             results_.at(item).note = "started before, in a worker that died; this is its second run";
             items_[item].messages.clear();
         }
+        items_[item].started = false;
     }
     Run rest = run;
     rest.first = items.front();
@@ -429,6 +443,7 @@ void Session::complete(std::uint32_t index) {
     }
     if (opinions_enabled() && result.doubtful() && result.mode != shm::Mode::kShared) doubt(index);
     order_->done(index);
+    if (index < order_->waiting_for()) tell(index);  // once more, after what a process had made up
     show_failure(index);
     count_failures(index, result.failures());
     if (result.failures() > 0) account_failures();
@@ -526,12 +541,18 @@ void Session::replay() {
         if (hold_charged_ && waiting == charged_item()) return;
         const auto next = order_->advance();
         if (!next) return;
-        for (const shm::Message& message : items_[*next].messages) {
-            if (auto passed = controller->peer.pass_on(message); !passed) return fail_run(passed.error().what);
-        }
-        items_[*next].messages.clear();
-        items_[*next].messages.shrink_to_fit();
+        tell(*next);
     }
+}
+
+void Session::tell(std::uint32_t index) {
+    Process* controller = find(controller_);
+    if (controller == nullptr || controller->state == State::kEnded) return;
+    for (const shm::Message& message : items_[index].messages) {
+        if (auto passed = controller->peer.pass_on(message); !passed) return fail_run(passed.error().what);
+    }
+    items_[index].messages.clear();
+    items_[index].messages.shrink_to_fit();
 }
 
 }  // namespace tach::supervisor

@@ -229,6 +229,7 @@ PyObject* begin(PyObject*, PyObject* args) {
     record.top_pid.store(::getpid(), std::memory_order_relaxed);
     record.serial.fetch_add(1, std::memory_order_relaxed);
     tach::zygote::tell_oracle(item);
+    line->channel.verdict().begun.store(item + 1, std::memory_order_relaxed);
     record.item.store(item, std::memory_order_release);  // with the supervisor's acquire: the rest belongs to this item
     Py_RETURN_NONE;
 }
@@ -256,6 +257,12 @@ PyObject* set_phase(PyObject*, PyObject* args) {
 PyObject* current_item(PyObject*, PyObject*) {
     if (!attached()) return nullptr;
     return PyLong_FromUnsignedLong(line->channel.record().item.load(std::memory_order_acquire));
+}
+
+PyObject* last_item(PyObject*, PyObject*) {
+    if (!attached()) return nullptr;
+    const std::uint32_t begun = line->channel.verdict().begun.load(std::memory_order_relaxed);
+    return PyLong_FromUnsignedLong(begun == 0 ? tach::shm::kNoItem : begun - 1);
 }
 
 PyObject* began_ns(PyObject*, PyObject*) {
@@ -432,6 +439,7 @@ PyMethodDef methods[] = {
     {"mark_end", mark_end, METH_NOARGS, nullptr},
     {"set_phase", set_phase, METH_VARARGS, nullptr},
     {"current_item", current_item, METH_NOARGS, nullptr},
+    {"last_item", last_item, METH_NOARGS, nullptr},
     {"began_ns", began_ns, METH_NOARGS, nullptr},
     {"ended_ns", ended_ns, METH_NOARGS, nullptr},
     {"keep", keep, METH_NOARGS, nullptr},

@@ -422,7 +422,10 @@ class Worker:
         self.interrupted = self.interrupted or verdict.interrupted
         if verdict.finished:
             return len(chunk)
-        return self.report_crash(chunk[0], verdict)
+        begun = native.last_item()  # it may have died between two tests
+        index = begun if begun in chunk else chunk[0]
+        crashed = index + self.report_crash(index, verdict) - 1
+        return chunk.index(crashed) + 1 if crashed in chunk else 1
 
     # --- one test -----------------------------------------------------------------------------------------------
 
