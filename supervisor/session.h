@@ -89,6 +89,7 @@ class Session {
         std::string breach;          // a test of its said what is not its to say: what that was
         bool is_found_late = false;  // and it had told the end of that test before
         Claims claims;
+        std::string cause;                     // why its tests run shared from now on
         std::uint32_t charged = shm::kNoItem;  // finishing: the test that is charged with what goes wrong
         std::uint32_t lines = 0;               // that it has told the user
     };
@@ -311,6 +312,8 @@ class Session {
     void close();
     void close_step();
     [[nodiscard]] std::vector<std::string> summary_lines() const;
+    [[nodiscard]] std::vector<std::string> lost_lines() const;
+    void note_cause(const Process& process, std::uint32_t index);
     void end_controller();
     void remember();
 
@@ -371,6 +374,7 @@ class Session {
     std::map<std::uint32_t, std::string> judged_;         // in this run: what the guard found, see Judgement
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
     std::map<std::string, std::string> left_out_;        // modules that this run found not to be kept, and why
+    std::map<std::uint32_t, std::string> lost_;          // by item: why it was not isolated, one text for each cause
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 
     std::optional<base::RunningCommand> analysis_;  // while it runs

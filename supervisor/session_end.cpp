@@ -108,10 +108,6 @@ std::vector<std::string> Session::summary_lines() const {
     }
     if (differences_ > 0) lines.push_back(fmt::format("{} differences found by --verify-snapshots", differences_));
     if (!solo_reason_.empty()) lines.push_back("not isolated: " + solo_reason_);
-    std::vector<std::string> live;
-    for (const auto& [item, why] : live_reasons_) {
-        live.push_back(fmt::format("shared from {} on: {}", results_.nodeid(item), why));
-    }
     std::vector<std::string> left_out;
     for (const auto& [module, why] : left_out_) {
         left_out.push_back(fmt::format("each test that needs {} imports it for itself: {}", module, why));
@@ -135,7 +131,7 @@ std::vector<std::string> Session::summary_lines() const {
         if (item >= results_.end()) break;
         noted.push_back(fmt::format("{}: {}", results_.nodeid(item), results_.at(item).note));
     }
-    append_bounded(lines, std::move(live));
+    append_bounded(lines, lost_lines());
     if (verbosity_ > 0) append_bounded(lines, std::move(forked));
     append_bounded(lines, std::move(noted));
     if (unconfirmed_ > 0) {
@@ -144,6 +140,41 @@ std::vector<std::string> Session::summary_lines() const {
                         unconfirmed_, unconfirmed_ == 1 ? "" : "s"));
     }
     return lines;
+}
+
+// Why tests were not isolated, a line for each cause, in the order of the tests.
+std::vector<std::string> Session::lost_lines() const {
+    std::vector<std::string> causes;
+    std::map<std::string, std::size_t> tests;
+    const auto add = [&](const std::string& cause, std::size_t count) {
+        const auto [at, is_new] = tests.try_emplace(cause, 0);
+        if (is_new) causes.push_back(cause);
+        at->second += count;
+    };
+    for (const auto& [item, why] : live_reasons_) {
+        add(fmt::format("shared from {} on: {}", results_.nodeid(item), why), 0);
+    }
+    for (const auto& [item, cause] : lost_) {
+        if (item < results_.end()) add(cause, 1);
+    }
+    std::vector<std::string> lines;
+    for (const std::string& cause : causes) {
+        const std::size_t count = tests.at(cause);
+        lines.push_back(count > 1 ? fmt::format("{} ({} tests)", cause, count) : cause);
+    }
+    return lines;
+}
+
+// For the test's own note and the summary, if it ran less isolated than the user wishes.
+void Session::note_cause(const Process& process, std::uint32_t index) {
+    ItemResult& result = results_.at(index);
+    const bool is_wished = settings_.mode.value == Mode::kShared || settings_.mode.value == Mode::kFork;
+    if (result.mode != shm::Mode::kShared || is_wished) return;
+    const std::string cause = solo_                   ? "not isolated: " + solo_reason_
+                              : process.cause.empty() ? "shared: its process could not be rewound"
+                                                      : process.cause;
+    if (!solo_) lost_.insert_or_assign(index, cause);  // solo: the summary has the line
+    if (result.note.empty()) result.note = cause;
 }
 
 void Session::remember() {

@@ -33,6 +33,10 @@ constexpr std::uint32_t kMostVerbosity = 1000;
 constexpr std::uint32_t kMostWorkerLines = 100;
 constexpr std::size_t kMostLineBytes = 1000;
 
+std::string shared_from(std::string_view nodeid, std::string_view why) {
+    return fmt::format("shared from {} on: {}", nodeid, why);
+}
+
 }  // namespace
 
 void Session::handle(Id id, Message message) {
@@ -274,6 +278,7 @@ void Session::base_ready(Id id, const Message& message) {
         base.state = BaseState::kLive;
         process.live = true;
         live_reasons_[base.opened_by] = message.string(0);
+        process.cause = shared_from(results_.nodeid(base.opened_by), message.string(0));
         take_live(process.number);
     }
     pump();
@@ -339,7 +344,10 @@ void Session::handle_item_message(Id id, Message message) {
     }
     if (item.complete) return late_message(id, std::move(message));
     hear_item_message(id, std::move(message));
-    if (Process* still = find(id); still != nullptr && item.complete) still->claims.ended(index);
+    Process* still = find(id);
+    if (still == nullptr || !item.complete) return;
+    still->claims.ended(index);
+    note_cause(*still, index);
 }
 
 // About a test that has not ended, by the process that runs it.
@@ -378,6 +386,7 @@ void Session::hear_item_message(Id id, Message message) {
             return;
         case Kind::kLive:
             live_reasons_[message.head.item] = message.string(0);
+            process.cause = shared_from(results_.nodeid(message.head.item), message.string(0));
             return;
         case Kind::kJudged:
             judged_[message.head.item] = message.string(0);
@@ -420,7 +429,7 @@ void Session::late_message(Id id, Message message) {
     }
 }
 
-void Session::item_done(Id, Message message) {
+void Session::item_done(Id id, Message message) {
     const std::uint32_t index = message.head.item;
     Item& item = items_[index];
     ItemResult& result = results_.at(index);
@@ -432,6 +441,10 @@ void Session::item_done(Id, Message message) {
     if ((message.head.b & shm::kDoneCondemned) != 0) {
         rewind_metrics_.condemned(std::string(message.string(4)));
         judged_[index] = message.string(4);
+        Process& process = processes_.at(id);
+        if (process.cause.empty()) {
+            process.cause = fmt::format("shared after {}: {}", results_.nodeid(index), message.string(4));
+        }
     }
     result.warmed = result.warmed || (message.head.b & shm::kDoneWarmed) != 0;
     const bool held = (message.head.b & shm::kDoneHeld) != 0;

@@ -139,6 +139,12 @@ void Session::start_run(Id id, Run run, std::uint32_t flags) {
     const std::uint32_t first = run.first;
     const std::uint32_t last = run.last;
     process.claims.begin(run.all());
+    if (!process.live) process.cause.clear();  // it is rewound again, or another process by now
+    if (process.shared && !known_dependences_.empty()) {
+        const auto& [dependent, opinion] = *known_dependences_.begin();
+        process.cause =
+            fmt::format("shared, in pytest's order: {} depends on tests before it", results_.nodeid(dependent));
+    }
     process.run = std::move(run);
     if (auto posted = process.peer.post(Kind::kRun, first, last, flags, strings); !posted)
         doom(id, posted.error().what);
