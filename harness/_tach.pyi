@@ -4,9 +4,9 @@ One process has one channel: RuntimeError is raised by what needs it before `att
 Descriptors that are handed over belong to the module from then on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Element = TypeVar("_Element", int, tuple[int, int])
 
@@ -131,6 +131,7 @@ def unshare_read_only_files() -> None:
 
 NO_ITEM: int
 STACK_SIGNAL: int
+NO_BASE: int
 
 KIND_FORK_CONTROLLER: int
 KIND_FORK_WORKER: int
@@ -140,6 +141,8 @@ KIND_FINISH: int
 KIND_RESUME: int
 KIND_MODULES: int
 KIND_LATE: int
+KIND_GO_SOLO: int
+KIND_BECOME_LIVE: int
 KIND_RUN: int
 KIND_END: int
 KIND_CRASH: int
@@ -173,6 +176,7 @@ KIND_JUDGED: int
 KIND_CATEGORIES: int
 KIND_LIVE: int
 KIND_TERMINAL: int
+KIND_GATHERS: int
 KIND_IMPORTED: int
 
 ROLE_ZYGOTE: int
@@ -198,6 +202,7 @@ MODE_SHARED: int
 
 END_COMPLETE: int
 END_INTERRUPTED: int
+END_ABANDONED: int
 
 RUN_SHARED: int
 RUN_RERUN: int
@@ -240,6 +245,16 @@ def bytecode_has(rewritten: bool, path: str, /) -> bool:
 def bytecode_counts() -> tuple[int, int, int, int]:
     """Modules that came from the image, sources that had changed, of the first those that had to be read to know that
     they had not, 1 if the image turned out to be damaged."""
+
+# --- what tests gather, zygote/watch_functions.h ----------------------------------------------------------------------
+
+def watch_fingerprint(
+    roots: tuple[tuple[Any, tuple[Any, ...] | None, frozenset[str] | None], ...],
+    describe: Callable[[type], tuple[int, dict[str, Any] | None, tuple[Any, ...]]],
+    anew: bool = False,
+    /,
+) -> int:
+    """A number over the contents of what is reached from the roots; it differs if they do."""
 
 # --- room for recursion, zygote/recursion_room.h ----------------------------------------------------------------------
 

@@ -36,12 +36,15 @@ enum class Kind : std::uint16_t {
     kForkBase = 3,    // item: the item whose session fixtures are set up, a: base number; descriptors follow
     kReap = 4,        // a: pid of a direct child that was seen to end; answered by kReaped
     kFinish = 5,      // item: last item in collection order (or kNoItem); finalise own fixtures, then exit
-    kResume = 6,      // solo: item: first item that has no result yet; a: 1 when earlier results were replayed
+    kResume = 6,      // solo, after the results that are known: a: how many bytes of progress the user has seen
     kModules = 7,     // asks for kModuleFiles
     kLate = 8,  // answers kRoot: wide fixtures that tests asked for at run time, modules that several imported, and
                 // files no test of which is wanted; [records separated by NUL: test file and names, separated by
                 // newlines; pairs of module and origin, likewise, and, of modules that
                 // cannot be kept, a stamp of the file; absolute paths, separated by NUL; the directory .tach]
+
+    kGoSolo = 9,       // [why]: nothing is forked any more, run the session in this process; answered by kSolo
+    kBecomeLive = 10,  // to a base of which no copies are left: its fixtures are no longer copied, kRun follows
 
     // --- supervisor -> worker -----------------------------------------------------------------------------------
     kRun = 16,  // item: first, a: one past the last, b: RunFlags; [empty, or the subset to run as u32 indices; those of
@@ -111,6 +114,8 @@ enum class Kind : std::uint16_t {
                     // was forked by the supervisor's wish
     kTerminal = 115,  // item or kNoItem, a: pid of who wants to read the terminal, b: 1 asks, 0 gives it back, t0: a
                       // positive number, by which it is answered in Orders (shm/segment.h)
+    kGathers = 111,  // item, a: base whose fixtures read it when they are finalised (kNoItem: read when the session
+                     // ends); [reader]: the item has changed what is read elsewhere, and is to be run there instead
 };
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };
@@ -118,7 +123,7 @@ enum class Stage : std::uint32_t { kHeader = 0, kProgress = 1, kSummary = 2 };
 // What a process is at: a phase of a test, or wide fixtures of a layer or a base on their way up or down.
 enum class Phase : std::uint32_t { kSetup = 0, kCall = 1, kTeardown = 2, kFill = 3, kPop = 4 };
 enum class Mode : std::uint32_t { kSnapshot = 0, kFork = 1, kShared = 2 };
-enum class EndReason : std::uint32_t { kComplete = 0, kStopped = 1, kInterrupted = 2 };
+enum class EndReason : std::uint32_t { kComplete = 0, kStopped = 1, kInterrupted = 2, kAbandoned = 3 };
 
 enum RunFlags : std::uint32_t {
     kRunShared = 1U << 0,  // one process, no rewinding, pytest's own order: a second opinion or a live layer

@@ -27,6 +27,7 @@ Claim weigh_last(Kind kind) {
         case Kind::kWarning:
         case Kind::kExit:
         case Kind::kCrashed:
+        case Kind::kGathers:  // what its layer's end has changed
             return Claim::kLate;
         case Kind::kDone:  // of a process that fell apart when all was said
             return Claim::kIgnored;

@@ -27,7 +27,9 @@ constexpr int kVersion = 1;
 constexpr std::size_t kMaxDurations = 200'000;
 constexpr std::size_t kMaxOpinions = 20'000;
 constexpr std::size_t kMaxJudgements = kMaxDurations;  // a toxic conftest.py has one for each test
-constexpr std::size_t kMaxImports = 5'000;             // a guess
+// Of a file: one that is still there is enough. A guess.
+constexpr std::size_t kMaxGatherings = 20;
+constexpr std::size_t kMaxImports = 5'000;  // a guess
 
 constexpr const char* kName = "memory.json";
 
@@ -92,6 +94,16 @@ void Memory::parse(const std::string& text) try {
             judgements.at("why").get_to(fresh_ones.why);
         }
     }
+    if (json.contains("gathers")) {
+        for (const auto& [file, known] : json.at("gathers").get_ref<const Json::object_t&>()) {
+            Gatherings& fresh_ones = fresh.gatherings_[file];
+            known.at("key").get_to(fresh_ones.key);
+            for (const auto& [rest, gathering] : known.at("of").get_ref<const Json::object_t&>()) {
+                fresh_ones.of[rest] = {.reader = gathering.at("reader").get<std::string>(),
+                                       .at_end = gathering.at("at_end").get<bool>()};
+            }
+        }
+    }
     if (json.contains("imports")) json.at("imports").get_to(fresh.imports_);
     if (json.contains("left_out")) {
         for (const auto& [module, known] : json.at("left_out").get_ref<const Json::object_t&>()) {
@@ -126,6 +138,13 @@ std::string Memory::dump() const {
     for (const auto& [file, judgements] : judgements_) {
         json["guard"][file] = {{"key", judgements.key}, {"why", judgements.why}};
     }
+    for (const auto& [file, known] : gatherings_) {
+        Json& object = json["gathers"][file];
+        object["key"] = known.key;
+        for (const auto& [rest, gathering] : known.of) {
+            object["of"][rest] = {{"reader", gathering.reader}, {"at_end", gathering.at_end}};
+        }
+    }
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -157,6 +176,7 @@ void Memory::forget_vanished() {
     std::erase_if(imports_, [&](const auto& entry) { return is_gone(entry.second); });
     std::erase_if(left_out_, [&](const auto& entry) { return is_gone(entry.second.origin); });
     erase_where(judgements_, vanished);
+    erase_where(gatherings_, vanished);
     erase_where(opinions_, [&](std::string_view nodeid) { return vanished(split(nodeid).first); });
 }
 
@@ -244,6 +264,24 @@ void Memory::learn_judgement(std::string_view nodeid, std::string_view why, std:
     if (!is_new && at->second == why) return;
     at->second = why;
     changed_ = true;
+}
+
+const Gathering* Memory::gathering(std::string_view nodeid, std::string_view key) const {
+    const auto [file, rest] = split(nodeid);
+    const auto known = gatherings_.find(file);
+    if (known == gatherings_.end() || key.empty() || known->second.key != key) return nullptr;
+    const auto found = known->second.of.find(rest);
+    return found == known->second.of.end() ? nullptr : &found->second;
+}
+
+void Memory::learn_gathering(std::string_view nodeid, Gathering gathering, std::string_view key) {
+    const auto [file, rest] = split(nodeid);
+    Gatherings& known = gatherings_[std::string(file)];
+    if (known.key != key) known = {.key = std::string(key), .of = {}};
+    if (known.of.size() >= kMaxGatherings && !known.of.contains(rest)) return;
+    Gathering& at = known.of[std::string(rest)];
+    changed_ = changed_ || at != gathering;
+    at = std::move(gathering);
 }
 
 const std::set<std::string>& Memory::late_fixtures(std::string_view file) const {

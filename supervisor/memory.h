@@ -44,6 +44,22 @@ struct Judgements {
     bool operator==(const Judgements&) const = default;
 };
 
+// A test changes what is read after it.
+struct Gathering {
+    std::string reader;
+    bool at_end = false;  // by the process that ends the session; otherwise by a session fixture's teardown
+
+    bool operator==(const Gathering&) const = default;
+};
+
+// Those of a file.
+struct Gatherings {
+    std::string key;                                   // as in Judgements
+    std::map<std::string, Gathering, std::less<>> of;  // by node id without the file
+
+    bool operator==(const Gatherings&) const = default;
+};
+
 class Memory {
   public:
     explicit Memory(std::filesystem::path rootdir) : rootdir_(std::move(rootdir)) {}
@@ -68,6 +84,12 @@ class Memory {
     [[nodiscard]] const Judgements* judgements(std::string_view file) const;
     // What was learned of tests of its file under another key is forgotten.
     void learn_judgement(std::string_view nodeid, std::string_view why, std::string_view key);
+
+    // Null if nothing is known, or what is known was learned under another key.
+    [[nodiscard]] const Gathering* gathering(std::string_view nodeid, std::string_view key) const;
+    [[nodiscard]] const std::map<std::string, Gatherings, std::less<>>& gatherings() const { return gatherings_; }
+    // What was learned of tests of its file under another key is forgotten.
+    void learn_gathering(std::string_view nodeid, Gathering gathering, std::string_view key);
 
     // Names of the wide fixtures that tests of this file ask for at run time.
     [[nodiscard]] const std::set<std::string>& late_fixtures(std::string_view file) const;
@@ -105,6 +127,7 @@ class Memory {
     ByFile durations_;  // file -> rest of the node id -> duration
     std::map<std::string, Opinion, std::less<>> opinions_;
     std::map<std::string, Judgements, std::less<>> judgements_;  // by file
+    std::map<std::string, Gatherings, std::less<>> gatherings_;  // by file
     std::map<std::string, std::set<std::string>, std::less<>> late_fixtures_;
     std::map<std::string, std::string, std::less<>> imports_;
     std::map<std::string, LeftOut, std::less<>> left_out_;

@@ -79,6 +79,9 @@ class SecondOpinion {
     using Isolated = std::function<Outcome(std::uint32_t item)>;  // the item's verdict so far; kNone if it has none
     void finished(const Pass& pass, const Seen& seen, const Isolated& isolated, double took_s);
 
+    // It is going to be run again anyway, where its verdict is pytest's.
+    void forget(std::uint32_t item) { doubts_.erase(item); }
+
     // What has been settled since the last call.
     [[nodiscard]] std::vector<Settled> take_settled();
 

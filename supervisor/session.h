@@ -115,6 +115,7 @@ class Session {
         bool held_done = false;  // finished but for what its layer's end may add
         bool complete = false;
         bool suspect = false;  // it is run by itself, since it may be what made a process break the protocol
+        bool dropped = false;  // what is said of it does not count, until it is started again
     };
 
     // What a second opinion puts in place of an isolated run.
@@ -128,6 +129,7 @@ class Session {
         BaseState state = BaseState::kUnstarted;
         Id process = 0;
         std::uint32_t opened_by = shm::kNoItem;  // the item whose session fixtures it sets up
+        bool is_to_live = false;                 // it becomes live as soon as there are no copies of it
     };
 
     enum class Stage {
@@ -241,7 +243,7 @@ class Session {
     [[nodiscard]] Id source_of(std::uint32_t base) const;
     void fork_workers();
     void take_live(std::uint32_t number);
-    [[nodiscard]] std::vector<std::uint32_t> items_of_live(std::uint32_t number) const;
+    [[nodiscard]] std::vector<std::uint32_t> items_of_live(std::uint32_t number, bool complete_ones = false) const;
     void charge_finalisers(const Process& ended, std::optional<int> status);
     [[nodiscard]] bool has_shared_worker() const;
     bool fork_worker(std::uint32_t base, bool shared);
@@ -285,6 +287,26 @@ class Session {
     [[nodiscard]] bool goes_last(std::uint32_t index) const;
     [[nodiscard]] bool routes_are_due() const;
     [[nodiscard]] std::vector<Grouping> groupings() const;
+
+    // --- session_gathers.cpp: tests that change what is read after them
+    void gathers(Id id, const shm::Message& message);
+    void drop(std::uint32_t item);
+    static void pass_over(Process& process, const shm::Message& message);
+    void retreat(const std::string& why);
+    void end_retreat();
+    void forget_results();
+    [[nodiscard]] bool is_retreating() const { return !retreat_.empty() && !solo_; }
+    void bring_to_life(std::uint32_t base);
+    void settle_lives();
+    void become_live(std::uint32_t base);
+    [[nodiscard]] bool has_copies(const Base& base);
+    [[nodiscard]] bool descends(const Process& process, Id ancestor) const;
+    [[nodiscard]] bool is_held_back(const Process& process) const;
+    [[nodiscard]] bool any_base_is_to_live() const;
+    void recall_gatherers();
+    void recall_gatherers_of(std::uint32_t base);
+    void note_gatherer(std::uint32_t item);
+    void remember_gatherers();
 
     // --- session_opinions.cpp
     void doubt(std::uint32_t item);
@@ -375,6 +397,10 @@ class Session {
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
     std::map<std::string, std::string> left_out_;        // modules that this run found not to be kept, and why
     std::map<std::uint32_t, std::string> lost_;          // by item: why it was not isolated, one text for each cause
+    std::map<std::uint32_t, Gathering> gatherers_;        // tests that change what is read after them: from this run
+    std::map<std::uint32_t, Gathering> known_gatherers_;  // and from earlier ones
+    std::string retreat_;           // why everything is begun anew in one process; empty: it is not
+    std::uint32_t told_bytes_ = 0;  // of progress, by the controller
     std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
 
     std::optional<base::RunningCommand> analysis_;  // while it runs

@@ -33,7 +33,7 @@ bool Session::is_suspect(const Run& run) const {
 bool Session::is_in_a_test(Process& process) const {
     const auto current = current_of(process);
     if (!current || process.opinion || interrupted_ || cut_ || process.claims.has_left(*current)) return false;
-    return items_[*current].started;
+    return items_[*current].started && !items_[*current].dropped;
 }
 
 Claim Session::weigh_message(Process& process, const Message& message) {

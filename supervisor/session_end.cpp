@@ -29,7 +29,7 @@ void append_bounded(std::vector<std::string>& lines, std::vector<std::string> mo
 
 void Session::close() {
     stage_ = Stage::kClosingWorkers;
-    for (std::uint32_t i = 0; i < items_.size(); ++i) {
+    for (std::uint32_t i = 0; i < items_.size() && !is_retreating(); ++i) {
         if (items_[i].held_done && !items_[i].complete) complete(i);
     }
     close_step();
@@ -55,8 +55,9 @@ void Session::close_step() {
         if (last != 0) return finish_process(last);
         // The zygote tells of what was imported once it has forked the controller: suites that are over by then, too,
         // get an image.
-        if (settings_.loader.value && !loaded_.is_told) return;
+        if (settings_.loader.value && !loaded_.is_told && !is_retreating()) return;
         stage_ = Stage::kClosingController;
+        if (is_retreating()) return end_retreat();
         hold_charged_ = false;
         order_->close();
         replay();
@@ -193,6 +194,7 @@ void Session::remember() {
         const std::string key = guard_key(std::string_view(nodeid).substr(0, nodeid.find("::")));
         if (!stands && !key.empty()) memory_->learn_judgement(nodeid, why, key);
     }
+    remember_gatherers();
     memory_->save();
     if (auto warning = memory_->take_warning()) printer_.line("tach: " + *warning);
 }

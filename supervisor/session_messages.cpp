@@ -48,6 +48,9 @@ void Session::handle(Id id, Message message) {
                 const auto stage = static_cast<shm::Stage>(std::min(message.head.a, 2U));
                 const bool keeps = settings_.list || settings_.explain;
                 if (keeps) listing_.texts.push_back({stage, std::string(message.string(0))});
+                if (id == controller_ && stage == shm::Stage::kProgress) {
+                    told_bytes_ += static_cast<std::uint32_t>(message.string(0).size());
+                }
                 if (!settings_.explain) printer_.text(stage, message.string(0));
             } else {
                 worker_line(*process, message.string(0));
@@ -242,11 +245,12 @@ void Session::go_solo(const Message& message) {
     std::vector<std::uint32_t> all(items_.size());
     std::iota(all.begin(), all.end(), 0U);
     process.claims.begin(std::move(all));
+    const bool is_retreat = is_retreating();
     solo_ = true;
     stage_ = Stage::kRunning;
     workers_ = 1;
     solo_reason_ = message.string(0);
-    if (!solo_reason_.empty() && respawns_ == 0) {
+    if (!solo_reason_.empty() && (respawns_ == 0 || is_retreat)) {
         printer_.line(fmt::format("tach: no test is isolated, all run in one process: {}", solo_reason_));
     }
     Peer& peer = process.peer;
@@ -256,12 +260,14 @@ void Session::go_solo(const Message& message) {
             if (auto posted = peer.pass_on(stored); !posted) return fail_run(posted.error().what);
         }
     }
-    if (auto posted = peer.post(Kind::kResume); !posted) return fail_run(posted.error().what);
+    const std::uint32_t shown = is_retreat ? std::exchange(told_bytes_, 0) : 0;
+    if (auto posted = peer.post(Kind::kResume, shm::kNoItem, shown); !posted) return fail_run(posted.error().what);
     if (interrupted_) peer.kill(SIGINT);
 }
 
 void Session::base_ready(Id id, const Message& message) {
     if (id == zygote_) {
+        if (!retreat_.empty()) return end_retreat();  // an interpreter that was started again
         if (stage_ == Stage::kCollecting) begin_running();
         return;
     }
@@ -274,6 +280,7 @@ void Session::base_ready(Id id, const Message& message) {
     if (message.head.b == 0) {
         base.state = BaseState::kReady;
         process.state = State::kIdle;
+        recall_gatherers_of(process.number);
     } else {
         base.state = BaseState::kLive;
         process.live = true;
@@ -330,9 +337,11 @@ void Session::handle_item_message(Id id, Message message) {
     if (claim == Claim::kBroken) return break_protocol(id, "told tach of one that it is not", message.head.item);
     if (claim == Claim::kIgnored) return;
     if (process.opinion) return opinion_message(id, message);
+    if (message.kind() == Kind::kGathers) return gathers(id, message);
 
     Item& item = items_[message.head.item];
     ItemResult& result = results_.at(message.head.item);
+    if (item.dropped && message.kind() != Kind::kStarted) return pass_over(process, message);
     if (message.kind() == Kind::kAmend && !item.messages.empty()) {
         const std::uint32_t before = result.failures();
         const bool was_failed = before > 0;
@@ -363,6 +372,7 @@ void Session::hear_item_message(Id id, Message message) {
             item.started = true;
             item.started_ns = message.head.t0;
             item.runner = id;
+            item.dropped = false;
             is_testing_ = true;
             start_compiler();
             return;

@@ -76,6 +76,7 @@ void Session::fork_controller() {
 // The one place that decides what happens next; called whenever something has changed.
 void Session::pump() {
     if (stage_ != Stage::kRunning || solo_ || !routes_settled_) return;
+    settle_lives();
     if (!pass_) {
         for (auto& [id, process] : processes_) {
             if (process.role == Role::kWorker && process.state == State::kIdle) assign(id);
@@ -100,12 +101,13 @@ bool Session::quiescent() const {
     });
     const bool base_starting =
         std::any_of(bases_.begin(), bases_.end(), [](const Base& base) { return base.state == BaseState::kStarting; });
-    return !running && !base_starting && ((schedule_->empty() && shared_items_.empty()) || interrupted_);
+    return !running && !base_starting && !any_base_is_to_live() &&
+           ((schedule_->empty() && shared_items_.empty()) || interrupted_);
 }
 
 void Session::assign(Id id) {
     Process& process = processes_.at(id);
-    if (process.replace) return finish_process(id);
+    if (process.replace || is_held_back(process)) return finish_process(id);
     if (process.shared && !shared_items_.empty() && !interrupted_) {
         std::vector<std::uint32_t> items = std::exchange(shared_items_, {});
         process.replace = true;
@@ -186,7 +188,7 @@ bool Session::ensure_base(std::uint32_t number) {
 }
 
 void Session::fork_workers() {
-    if (interrupted_ || failure_) return;
+    if (interrupted_ || failure_ || any_base_is_to_live()) return;
     std::size_t places = workers_ - std::min<std::size_t>(workers_, live_workers());
     if (places > 0 && !shared_items_.empty() && !has_shared_worker()) {
         const std::uint32_t base = items_[shared_items_.back()].base;
@@ -260,7 +262,7 @@ void Session::take_live(std::uint32_t number) {
     start_run(bases_[number].process, Run{items.front(), items.back() + 1, number, 0, items}, 0);
 }
 
-std::vector<std::uint32_t> Session::items_of_live(std::uint32_t number) const {
+std::vector<std::uint32_t> Session::items_of_live(std::uint32_t number, bool complete_ones) const {
     const auto is_copied = [&](const SessionFixture& fixture) {  // it is in a base that can be forked: everybody has it
         return fixture.base < number && bases_[fixture.base].state == BaseState::kReady;
     };
@@ -276,7 +278,8 @@ std::vector<std::uint32_t> Session::items_of_live(std::uint32_t number) const {
             const bool uses = std::any_of(names.begin(), names.end(), [&](const SessionFixture& fixture) {
                 return fixtures.contains(fixture) && !is_copied(fixture);
             });
-            if (!uses || items_[i].complete || (cut_ && i > *cut_) || !items.insert(i).second) continue;
+            if (!uses || (items_[i].complete && !complete_ones) || (cut_ && i > *cut_) || !items.insert(i).second)
+                continue;
             grown = true;
             fixtures.insert(names.begin(), names.end());
         }
@@ -314,6 +317,10 @@ void Session::reaped(Id parent, const shm::Message& message) {
 void Session::worker_ended(Id id, std::optional<int> status) {
     Process ended = std::move(processes_.extract(id).mapped());
     if (id == controller_) {
+        if (is_retreating()) {
+            controller_ = 0;
+            return stage_ == Stage::kClosingController ? end_retreat() : close_step();
+        }
         if (!status || !WIFEXITED(*status) || stage_ != Stage::kClosingController) {
             return fail_run("the controller process, which reports to pytest's plugins, ended unexpectedly");
         }
@@ -439,6 +446,7 @@ void Session::complete(std::uint32_t index) {
     ++completed_;
     deaths_without_progress_ = 0;
     ItemResult& result = results_.at(index);
+    note_gatherer(index);
     if (solo_) return show_failure(index);
     if (const auto forked = forked_.find(index); forked != forked_.end() && result.done) {
         // A crash has a note of its own, and a test in a live layer was not forked.
@@ -511,8 +519,9 @@ void Session::set_limits() {
     std::uint32_t limit = cut_ ? *cut_ + 2 : 0;
     if (interrupted_) limit = 1;
     for (auto& [id, process] : processes_) {
-        process.peer.channel().orders().limit.store(process.opinion && !interrupted_ ? 0 : limit,
-                                                    std::memory_order_relaxed);
+        std::uint32_t own = process.opinion && !interrupted_ ? 0 : limit;
+        if (is_held_back(process)) own = 1;
+        process.peer.channel().orders().limit.store(own, std::memory_order_relaxed);
     }
 }
 
@@ -537,7 +546,7 @@ std::uint32_t Session::charged_item() const {
 
 // Passes on to the controller, in collection order, what is settled. The charged item waits for the end of all bases.
 void Session::replay() {
-    if (solo_ || controller_ == 0) return;
+    if (solo_ || controller_ == 0 || is_retreating()) return;
     Process* controller = find(controller_);
     if (controller == nullptr || controller->state == State::kEnded) return;
     while (true) {

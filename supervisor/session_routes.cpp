@@ -150,7 +150,11 @@ bool Session::routes_are_due() const {
 void Session::settle_routes() {
     if (solo_ || !routes_are_due()) return;
     routes_settled_ = true;
-    if (wants_analysis()) find_forked();
+    if (wants_analysis()) {
+        find_forked();
+        recall_gatherers();
+    }
+    if (is_retreating()) return;
     if (!forked_.empty() && !interrupted_) schedule_.emplace(make_schedule());
     if (opinions_enabled() && modules_asked_) hold_back_order_dependents();
     pump();

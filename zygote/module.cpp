@@ -31,6 +31,7 @@
 #include "zygote/rewinder.h"
 #include "zygote/seen_functions.h"
 #include "zygote/snapshot_functions.h"
+#include "zygote/watch_functions.h"
 
 namespace {
 
@@ -483,6 +484,7 @@ constexpr Constant kConstants[] = {
     // NOLINT(cppcoreguidelines-avoid-c-arrays)
     {"NO_ITEM", tach::shm::kNoItem},
     {"STACK_SIGNAL", static_cast<std::uint32_t>(tach::shm::kStackSignal)},
+    {"NO_BASE", tach::shm::kNoItem},
     constant("KIND_FORK_CONTROLLER", Kind::kForkController),
     constant("KIND_FORK_WORKER", Kind::kForkWorker),
     constant("KIND_FORK_BASE", Kind::kForkBase),
@@ -491,6 +493,8 @@ constexpr Constant kConstants[] = {
     constant("KIND_RESUME", Kind::kResume),
     constant("KIND_MODULES", Kind::kModules),
     constant("KIND_LATE", Kind::kLate),
+    constant("KIND_GO_SOLO", Kind::kGoSolo),
+    constant("KIND_BECOME_LIVE", Kind::kBecomeLive),
     constant("KIND_RUN", Kind::kRun),
     constant("KIND_END", Kind::kEnd),
     constant("KIND_CRASH", Kind::kCrash),
@@ -524,6 +528,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_CATEGORIES", Kind::kCategories),
     constant("KIND_LIVE", Kind::kLive),
     constant("KIND_TERMINAL", Kind::kTerminal),
+    constant("KIND_GATHERS", Kind::kGathers),
     constant("KIND_IMPORTED", Kind::kImported),
     constant("ROLE_ZYGOTE", Role::kZygote),
     constant("ROLE_CONTROLLER", Role::kController),
@@ -542,6 +547,7 @@ constexpr Constant kConstants[] = {
     constant("MODE_SHARED", Mode::kShared),
     constant("END_COMPLETE", tach::shm::EndReason::kComplete),
     constant("END_INTERRUPTED", tach::shm::EndReason::kInterrupted),
+    constant("END_ABANDONED", tach::shm::EndReason::kAbandoned),
     constant("SNAPSHOT_PUSHED", tach::zygote::Rewinder::Return::kPushed),
     constant("SNAPSHOT_CAME_BACK", tach::zygote::Rewinder::Return::kCameBack),
     {"RUN_SHARED", tach::shm::kRunShared},
@@ -574,7 +580,8 @@ PyMODINIT_FUNC PyInit__tach() {  // NOLINT(readability-identifier-naming): CPyth
         PyModule_AddFunctions(module, tach::zygote::import_functions()) != 0 ||
         PyModule_AddFunctions(module, tach::zygote::snapshot_functions()) != 0 ||
         PyModule_AddFunctions(module, tach::zygote::recursion_functions()) != 0 ||
-        PyModule_AddFunctions(module, tach::zygote::seen_functions()) != 0) {
+        PyModule_AddFunctions(module, tach::zygote::seen_functions()) != 0 ||
+        PyModule_AddFunctions(module, tach::zygote::watch_functions()) != 0) {
         Py_DECREF(module);
         return nullptr;
     }

@@ -11,6 +11,7 @@ import signal
 import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
+from os import _exit
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -221,6 +222,7 @@ def check_stop(session: pytest.Session) -> None:
 def run(session: pytest.Session, plugin: TachPlugin) -> bool:
     """Replay until the supervisor says that nothing more comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    plugin.watch.close()
     if _collections_at_the_end is not None:
         # Of the garbage that pytest looks for there, tests have made none in this process.
         session.config.stash.setdefault(_collections_at_the_end, 2)
@@ -239,6 +241,8 @@ def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:
     stopped: BaseException | None = None
     while True:
         message = receive()
+        if message.kind == native.KIND_END and message.a == native.END_ABANDONED:
+            _exit(0)  # the session is begun anew, in another process, and ends there
         if message.kind == native.KIND_END:
             plugin.end.lines = [line.decode("utf-8", "replace") for line in message.strings]
             break

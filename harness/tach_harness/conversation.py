@@ -22,7 +22,21 @@ import pytest
 
 from .accesses import CONTAINERS, Access, Namespace, attribute_of, know_modules, read
 from .plan import active_definitions, fixture_closure
-from .stateful import SESSION_END_HOOKS, WORKER_HOOKS
+from .watch import SESSION_END_HOOKS
+
+# They are called in the process of a test.
+WORKER_HOOKS = (
+    "pytest_runtest_protocol",
+    "pytest_runtest_setup",
+    "pytest_runtest_call",
+    "pytest_runtest_teardown",
+    "pytest_runtest_makereport",
+    "pytest_pyfunc_call",
+    "pytest_fixture_setup",
+    "pytest_fixture_post_finalizer",
+    "pytest_assertrepr_compare",
+    "pytest_assertion_pass",
+)
 
 # pytest_report_teststatus and pytest_warning_recorded only read: the former is asked in the controller alone.
 LOG_HOOKS = ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish")

@@ -83,6 +83,7 @@ class TerminalSink:
         self.muted = False  # an interpreter that was started again: the user has seen all this already
         self.spill = -1  # workers: where other threads' text goes, since such a thread is about to end the process
         self._main = get_ident()
+        self.seen_bytes = 0  # the same, as much as that of what follows
         self._pending: list[str] = []
 
     def write(self, data: str) -> int:
@@ -98,8 +99,11 @@ class TerminalSink:
         if self._pending and not self.holding:
             data = "".join(self._pending)
             self._pending.clear()
-            if not self.muted:
-                send(native.KIND_OUTPUT, a=self.stage, strings=(text(data),))
+            encoded = text(data)
+            if self.seen_bytes and not self.muted:
+                encoded, self.seen_bytes = encoded[self.seen_bytes :], max(0, self.seen_bytes - len(encoded))
+            if encoded and not self.muted:
+                send(native.KIND_OUTPUT, a=self.stage, strings=(encoded,))
 
     def take(self) -> str:
         """Text that was written and not sent yet, taken out."""

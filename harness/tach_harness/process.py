@@ -170,6 +170,27 @@ def open_hidden(name: str, flags: int = 0) -> int:
         return -1
 
 
+class OpenFiles:
+    """The files on disk that this process may write to, as they are now: logs, and the results that plugins write."""
+
+    def __init__(self) -> None:
+        flush_buffers()
+        self._known: list[tuple[int, int, int]] = []  # descriptor, offset, size
+        for number, device, inode in native.writable_files():
+            with suppress(OSError):
+                status = os.fstat(number)
+                if (device, inode) not in _writers.unbuffered:
+                    self._known.append((number, os.lseek(number, 0, os.SEEK_CUR), status.st_size))
+
+    def restore(self) -> None:
+        """Take back what copies of this process have written: it is going to write that itself."""
+        for number, offset, size in self._known:
+            with suppress(OSError):
+                if os.fstat(number).st_size > size:
+                    os.ftruncate(number, size)
+                os.lseek(number, offset, os.SEEK_SET)
+
+
 class CrashFile:
     """Where faulthandler writes the Python stack of a dying or hanging test, shared by a worker and what it forks."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import traceback
 from collections.abc import Callable
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import controller, garbage, giving_up, layers, measured, modules
+from . import controller, garbage, giving_up, layers, measured, modules, solo
 from .claims import Claims
 from .engine import run_new_atexit_callbacks
 from .link import Message, native, receive, send, text
 from .plan import Plan, fixture_closure
 from .process import (
+    OpenFiles,
     flush_buffers,
     fork,
     know_capture_files,
@@ -26,7 +28,7 @@ from .process import (
     own_capture_files,
 )
 from .reports import Reporter
-from .worker import Forgotten, Worker, send_exit
+from .worker import Forgotten, Worker, send_exit, tell_changes
 from .xdist_view import WorkerName
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Server:
         self.number = number
 
     def run(self) -> bool:
-        """Serve. Returns in the controller alone, whose pytest session goes on to its end; other roles never return."""
+        """Serve. Returns in the process whose pytest session goes on to its end, and in a base that becomes live."""
         if self.number == 0:
             garbage.collect(garbage.YOUNG_GENERATIONS)  # since collection ended
             self._fix_basetemp()
@@ -55,6 +57,8 @@ class Server:
             self.plugin.unraised.take(0)
             know_capture_files(self.session.config)
             self.plan.claims = Claims(self.plan)
+            self.plugin.watch.find_end_readers()
+            self._files = OpenFiles()
             measured.begin(self.session.config.pluginmanager)
             signal.signal(signal.SIGINT, self._remember_sigint())
             send(native.KIND_BASE_READY, a=0)
@@ -75,6 +79,10 @@ class Server:
             elif message.kind == native.KIND_MODULES:
                 giving_up.send_items(self.session)
                 modules.send_files(self.session)
+            elif message.kind == native.KIND_GO_SOLO:
+                return self._go_solo(message.strings[0].decode())
+            elif message.kind == native.KIND_BECOME_LIVE:
+                return False
             elif message.kind == native.KIND_FINISH:
                 self._finish(message.item)
 
@@ -153,13 +161,28 @@ class Server:
         worker = Worker(self.session, self.plugin, self.plan)
         native.guard_mark()
         worker.open_session_layer(message.item, self.number)
+        self.plugin.watch.mark(self.plan.wide_definitions, base=self.number)
         reason = layers.live_reason()
         send(native.KIND_BASE_READY, item=message.item, a=self.number, b=int(bool(reason)), strings=(text(reason),))
-        if reason:
-            worker.shared = True
-            worker.serve()
-        self.run()
-        _exit(1)  # a base has no controller: run() does not return
+        if not reason:
+            self.run()
+        self.plugin.watch.forget(of_bases=True)
+        worker.shared = True
+        worker.serve()
+
+    def _go_solo(self, why: str) -> bool:
+        """Run the session here: it is as if nothing had been forked."""
+        signal.signal(signal.SIGINT, self.plugin.suite_sigint)
+        self.plugin.unraised.give(0)
+        self._files.restore()
+        measured.merge()
+        factory = getattr(self.session.config, "_tmp_path_factory", None)
+        if factory is not None and factory._basetemp is not None:
+            for entry in factory._basetemp.iterdir():
+                if entry.name != ".lock":
+                    shutil.rmtree(entry, ignore_errors=True)
+        self.plugin.tell_of_images(self.session)
+        return solo.run(self.session, self.plugin, why)
 
     def _finish(self, charged: int) -> NoReturn:
         if self.session._setupstate.stack:
@@ -168,10 +191,12 @@ class Server:
             index = min(charged, len(self.session.items) - 1)
             item = self.session.items[index]
             reporter.begin(index, item)
+            self.plugin.watch.forget(of_bases=True)
             try:
                 layers.Finaliser(self.session, reporter, self.plugin.suite_sigint).pop(item, None)
             except (KeyboardInterrupt, Exit) as error:
                 send_exit(reporter.index, error)
+            tell_changes(reporter.index, [c for c in self.plugin.watch.changes(at_end_only=True) if c.at_end])
         measured.flush()
         if self.number == 0:
             self._unlock_basetemp()

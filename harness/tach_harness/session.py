@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import _pytest.config
 import pytest
 
-from . import debugger, garbage, measured, quiet, solo, stateful
+from . import debugger, garbage, measured, quiet, solo
 from .entropy import Entropy
 from .interruption import Interruption
 from .link import NO_ITEM, TerminalSink, native, receive, send, text
@@ -23,6 +23,7 @@ from .plan import Plan
 from .reports import crash_status, has_own_log_hooks, remember_modules
 from .serve import Server
 from .unraised import Unraised
+from .watch import Watch
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -92,12 +93,14 @@ class TachPlugin:
         self.collect_skipped = 0
         self.collect_errors = 0
         self._counts_told = False
+        self._images_told = False
         self.entropy = Entropy(options.seed)
         self.suite_sigint: Any = signal.default_int_handler
         self.run_uid = os.urandom(16).hex()  # as xdist has it
         self.remembered = Remembered()
         self.unraised = Unraised()
         self.failures_before = 0  # what pytest had counted when collection was over
+        self.watch: Watch  # from the run-test loop on
         self.beside: list[Any] = []  # plugins whose log hooks are called beside the tests, see conversation.py
         self.traveller: Traveller | None = None
         self.interruption = Interruption()
@@ -213,6 +216,7 @@ class TachPlugin:
         self.failures_before = session.testsfailed
         plan = Plan(session, self.options, self.remembered.late_fixtures)
         plan.announce(self.wanted_workers, self.deselected)
+        self.watch = Watch(session, self.options.rewindable, plan.split_wide)
         why = self.why_solo(session)
         if self.options.explain:
             from . import explain
@@ -226,9 +230,10 @@ class TachPlugin:
         return Server(session, self, plan).run()
 
     def tell_of_images(self, session: pytest.Session) -> None:
-        """In the zygote, when nobody waits for it."""
-        if not self.options.loader:
+        """In the zygote, when nobody waits for it; once."""
+        if not self.options.loader or self._images_told:
             return
+        self._images_told = True
         try:
             self.loader.tell(self.remembered.kept_directory / "cache")
         except Exception as error:  # a suite may have replaced what we call; no image is worth a run
@@ -242,7 +247,7 @@ class TachPlugin:
             solo.why_interactive(session.config)
             or quiet.why_not_quiet(session)
             or measured.why_not()
-            or stateful.why_stateful(session, self.options.rewindable)
+            or self.watch.why_unwatchable()
             or self._listen(session)
         )
 

@@ -14,7 +14,7 @@ import pytest
 
 from .controller import Replayer, check_stop
 from .debugger import terminal
-from .link import Message, native, receive, send, text
+from .link import Message, TerminalSink, native, receive, send, text
 from .process import CrashFile, give_recursion_room
 from .reports import Reporter
 
@@ -53,20 +53,22 @@ def _run_item(reporter: Reporter, index: int, item: pytest.Item, nextitem: Any) 
     native.end()
 
 
-def _known_results() -> dict[int, list[Message]]:
+def _known_results(sink: TerminalSink) -> dict[int, list[Message]]:
     """What an earlier process that died had found out, by item."""
     known: dict[int, list[Message]] = {}
     while True:
         message = receive()
         if message.kind == native.KIND_RESUME:
+            sink.seen_bytes = message.a
             return known
         known.setdefault(message.item, []).append(message)
 
 
 def run(session: pytest.Session, plugin: TachPlugin, why: str) -> bool:
     """pytest's own loop, observed."""
+    plugin.watch.close()
     send(native.KIND_SOLO, strings=(text(why),))
-    known = _known_results()
+    known = _known_results(plugin.sink)
     if known:  # an earlier process has charged its first test with what waits
         plugin.unraised.find(session.config)
         plugin.unraised.drop()

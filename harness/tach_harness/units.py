@@ -67,6 +67,7 @@ class Unit:
 
     def _shared(self, position: int) -> int:
         worker, index = self._worker, self._chunk[position]
+        worker.plugin.watch.forget()
         last = self._is_last(position)
         with tearing_down(self._session, lambda nextitem: nextitem and self._next(position)):
             nextitem = worker.next_of(index) if last else self._next(position)
@@ -86,6 +87,7 @@ class Unit:
         self._ends = self._is_last(position) and index not in worker.forked
         self._pushed = False
         started = time.perf_counter()
+        worker.plugin.watch.forget()
         point = Point(self._session.items[index], self._at_point)
         ran: Verdict | None = None
         # What is raised later must not look as if it had been raised while an exception was handled: suppress.
@@ -124,7 +126,7 @@ class Unit:
         if not self._ends:
             self._push(point)
         worker.begin_isolated(point.item)
-        worker.mark_imports()
+        worker.mark_start(self._ends)
 
     def _push(self, point: Point) -> None:
         let_timers_run = hold_timers()
@@ -212,7 +214,7 @@ class Unit:
         def may_go_on(at: int) -> bool:
             return not (worker.shared or worker.interrupted) and worker.may_go_on(row[at])
 
-        worker.mark_imports()
+        worker.mark_start()
         settled = self._engine.each(Steps(length, step, settle, may_go_on, row[0] in worker.forked))
         if settled < length or not last:
             return settled
@@ -240,7 +242,7 @@ class Unit:
             found.append(verdict)
             return 1
 
-        worker.mark_imports()
+        worker.mark_start(ends=True)
         if alone:
             return self._settle(position, step(0))
         self._engine.each(Steps(1, step, settle, lambda _: True))

@@ -30,6 +30,7 @@ from .process import CrashFile, give_recursion_room, read_capture
 from .reports import Muted, Reporter
 from .sweep import Sweep
 from .units import Unit
+from .watch import Change
 
 if TYPE_CHECKING:
     from .session import TachPlugin
@@ -75,6 +76,13 @@ def send_exit(index: int, error: BaseException) -> None:
         send(native.KIND_EXIT, index, a=EXIT_INTERRUPT, strings=(pickle.dumps((str(error), None)), *describe(error)))
     else:
         send(native.KIND_EXIT, index, a=EXIT_INTERNAL, strings=(pickle.dumps((traceback.format_exc(), None)),))
+
+
+def tell_changes(index: int, changes: list[Change]) -> None:
+    """Tell of what the item changed that is read in another process than its own."""
+    for change in changes:
+        base = native.NO_BASE if change.base is None or change.at_end else change.base
+        send(native.KIND_GATHERS, index, a=base, strings=(text(change.reader),))
 
 
 def _verify(runner: int) -> int:
@@ -345,13 +353,32 @@ class Worker:
         def may_go_on(position: int) -> bool:
             return not (self.shared or self.spent) and self.may_go_on(row[position])
 
-        self.mark_imports()
+        self.mark_start()
         forked = row[0] in self.forked
         return self.engine.each(Steps(len(row), lambda p: self._detached_test(row[p]), settle, may_go_on, forked))
 
-    def mark_imports(self) -> None:
+    def mark_start(self, ends: bool = False) -> None:
+        """What tests are compared with that start from here; `ends`: it finalises all wide fixtures of its unit."""
+        if ends:
+            self.plugin.watch.forget()
+        else:
+            self.plugin.watch.mark(self.plan.wide_definitions)
         if self.imports is not None:
             self.imports.mark()
+
+    def _changes(self, isolated: bool, interrupted: bool) -> tuple[list[Change], list[Change]]:
+        """What the test changed that is read in this process when its layer ends, and what is read elsewhere."""
+        if interrupted or self._rerun:
+            return [], []
+        changes = self.plugin.watch.changes(at_end_only=not isolated)
+        here = [change for change in changes if change.base is None and not change.at_end]
+        return here, [change for change in changes if change not in here]
+
+    def _has_gathered(self, index: int) -> bool:
+        """Whether what was just set up or finalised has changed what is read at the session's end: then that is told."""
+        changes = [] if self._rerun else [c for c in self.plugin.watch.changes(at_end_only=True) if c.at_end]
+        tell_changes(index, changes)
+        return bool(changes)
 
     def _judge_process(self, verdict: Verdict, more: bool) -> None:
         """`more`: tests follow that may want what is due to be imported; a fresh process would have it."""
@@ -378,6 +405,7 @@ class Worker:
         Where its hooks keep it from being set up (a skip), another one that needs them is taken.
         """
         plan = self.plan.items[index]
+        self.plugin.watch.forget()
         wanted = [d for d in plan.session if base is None or plan.base_of[id(d)] <= base]
         needing = (i for i in range(index, len(self.session.items)) if {*wanted} <= {*self.plan.items[i].session})
         for candidate in itertools.islice(needing, MAX_OPENERS):
@@ -389,6 +417,7 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         garbage.collect(garbage.YOUNG_GENERATIONS)
         self.plugin.unraised.take(index)
+        self.interrupted = self._has_gathered(index) or self.interrupted
 
     def note_if_live(self, index: int) -> None:
         reason = layers.live_reason()
@@ -434,11 +463,13 @@ class Worker:
         item = self.session.items[index]
         native.begin(index, native.MODE_SHARED if self.shared else self.engine.mode)
         self.reporter.begin(index, item)
+        self.plugin.watch.forget()
         try:
             self.finaliser.pop(item, nextitem)
         except (KeyboardInterrupt, Exit) as error:
             send_exit(index, error)
             self.interrupted = True
+        self.interrupted = self._has_gathered(index) or self.interrupted
         native.end()
 
     def pop_is_due(self, nextitem: Any) -> bool:
@@ -469,23 +500,27 @@ class Worker:
         self._sigint = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         late = [] if interrupted else self._late()
-        if late or not rewinding:
+        here, elsewhere = self._changes(rewinding and not self.shared, interrupted)
+        if elsewhere:
+            tell_changes(index, elsewhere)
+            here, interrupted = [], True  # it runs again, where that is read
+        if late or here or not rewinding:
             measured.flush()
         flags = native.DONE_HELD if (held or rewinding) else 0
         if self.imports is not None and self.imports.warmed:
             flags |= native.DONE_WARMED
         if rewinding:
             mode = native.MODE_SHARED if self.shared else self.engine.mode  # it may have been found out on the way
-        self._send_extras(index, mode, flags, late, started)
+        self._send_extras(index, mode, flags, late, here, started)
         if mode != native.MODE_SNAPSHOT:
             native.end()
             if mode == native.MODE_FORK and index in self.forked:
                 self._judge_forked(index, rights)
-            return Verdict(kept=bool(late), interrupted=interrupted)
+            return Verdict(kept=bool(late or here), interrupted=interrupted)
         native.mark_end()
         imports, due = self.imports.note(index) if self.imports is not None else (0, False)
         due = (self.sweep is not None and self.sweep.note()) or due
-        return Verdict(kept=bool(late), interrupted=interrupted, imports=imports, renewal_due=due)
+        return Verdict(kept=bool(late or here), interrupted=interrupted, imports=imports, renewal_due=due)
 
     def begin_isolated(self, item: pytest.Item) -> None:
         """What happens from here on in this process happens in this test alone."""
@@ -546,7 +581,9 @@ class Worker:
         send_exit(index, error)
         return True
 
-    def _send_extras(self, index: int, mode: int, flags: int, late: list[str], started: int) -> None:
+    def _send_extras(
+        self, index: int, mode: int, flags: int, late: list[str], changed: list[Change], started: int
+    ) -> None:
         extras = {}
         if self.session.shouldstop or self.session.shouldfail:
             extras = {"shouldstop": self.session.shouldstop, "shouldfail": self.session.shouldfail}
@@ -556,6 +593,10 @@ class Worker:
             flags |= native.DONE_KEPT
             note = f"set up {', '.join(late)} while it ran: the rest of that scope runs shared"
             send(native.KIND_LIVE, index, strings=(text(f"it set up {', '.join(late)} while it ran"),))
+        elif changed:
+            flags |= native.DONE_KEPT
+            note = f"changed what {changed[0].reader}: the rest of that scope runs shared"
+            send(native.KIND_LIVE, index, strings=(text(f"it changed what {changed[0].reader}"),))
         duration = native.monotonic_ns() - started
         strings = (pickle.dumps(extras), text(note), text("\n".join(late)))
         # Held: another one follows when the process is back. What may end the run or the rewinding is told at once.
