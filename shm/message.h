@@ -116,6 +116,8 @@ enum class Kind : std::uint16_t {
                       // positive number, by which it is answered in Orders (shm/segment.h)
     kGathers = 111,  // item, a: base whose fixtures read it when they are finalised (kNoItem: read when the session
                      // ends); [reader]: the item has changed what is read elsewhere, and is to be run there instead
+    kUnraised = 112,  // item; [pickle]: what Python could not raise when it found the test's garbage, and pytest would
+                      // have found when the session ends; the controller gets it before kEnd
 };
 
 enum class Role : std::uint32_t { kZygote = 0, kController = 1, kBase = 2, kWorker = 3 };

@@ -27,7 +27,8 @@ Claim weigh_last(Kind kind) {
         case Kind::kWarning:
         case Kind::kExit:
         case Kind::kCrashed:
-        case Kind::kGathers:  // what its layer's end has changed
+        case Kind::kGathers:   // what its layer's end has changed
+        case Kind::kUnraised:  // what was found when it was rewound
             return Claim::kLate;
         case Kind::kDone:  // of a process that fell apart when all was said
             return Claim::kIgnored;

@@ -399,9 +399,10 @@ class Session {
     std::map<std::uint32_t, std::string> lost_;          // by item: why it was not isolated, one text for each cause
     std::map<std::uint32_t, Gathering> gatherers_;        // tests that change what is read after them: from this run
     std::map<std::uint32_t, Gathering> known_gatherers_;  // and from earlier ones
-    std::string retreat_;           // why everything is begun anew in one process; empty: it is not
-    std::uint32_t told_bytes_ = 0;  // of progress, by the controller
-    std::map<std::uint32_t, std::string> live_reasons_;  // by item: why its layer could not be rewound
+    std::string retreat_;  // why everything is begun anew in one process; empty: it is not
+    std::map<std::uint32_t, std::vector<shm::Message>> unraised_;  // by item, kUnraised
+    std::uint32_t told_bytes_ = 0;                                 // of progress, by the controller
+    std::map<std::uint32_t, std::string> live_reasons_;            // by item: why its layer could not be rewound
 
     std::optional<base::RunningCommand> analysis_;  // while it runs
     std::filesystem::path rootdir_;                 // pytest's

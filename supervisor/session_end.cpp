@@ -76,6 +76,12 @@ void Session::end_controller() {
     if (reader == nullptr) return;
     if (solo_) remember();
     pass_on_interruption();
+    for (const auto& [item, messages] : std::exchange(unraised_, {})) {
+        if (solo_ || (cut_ && item > *cut_)) continue;
+        for (const shm::Message& message : messages) {
+            if (auto passed = reader->peer.pass_on(message); !passed) return fail_run(passed.error().what);
+        }
+    }
     std::vector<std::string> lines = summary_lines();
     append_bounded(lines, interruption_lines());
     const std::vector<std::string_view> strings(lines.begin(), lines.end());

@@ -33,6 +33,7 @@ void Session::gathers(Id id, const shm::Message& message) {
 void Session::drop(std::uint32_t index) {
     Item& item = items_[index];
     item.messages.clear();
+    unraised_.erase(index);
     item.held_done = false;
     item.dropped = true;
     const bool no_rerun = results_.at(index).no_rerun;
@@ -97,6 +98,7 @@ void Session::forget_results() {
     replacements_.clear();
     noted_.clear();
     live_reasons_.clear();
+    unraised_.clear();
     known_dependences_.clear();
     forked_.clear();
     order_dependent_ = 0;

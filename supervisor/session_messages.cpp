@@ -341,6 +341,10 @@ void Session::handle_item_message(Id id, Message message) {
 
     Item& item = items_[message.head.item];
     ItemResult& result = results_.at(message.head.item);
+    if (message.kind() == Kind::kUnraised && !item.dropped) {
+        unraised_[message.head.item].push_back(std::move(message));
+        return;
+    }
     if (item.dropped && message.kind() != Kind::kStarted) return pass_over(process, message);
     if (message.kind() == Kind::kAmend && !item.messages.empty()) {
         const std::uint32_t before = result.failures();
@@ -373,6 +377,7 @@ void Session::hear_item_message(Id id, Message message) {
             item.started_ns = message.head.t0;
             item.runner = id;
             item.dropped = false;
+            unraised_.erase(message.head.item);
             is_testing_ = true;
             start_compiler();
             return;

@@ -529,6 +529,7 @@ constexpr Constant kConstants[] = {
     constant("KIND_LIVE", Kind::kLive),
     constant("KIND_TERMINAL", Kind::kTerminal),
     constant("KIND_GATHERS", Kind::kGathers),
+    constant("KIND_UNRAISED", Kind::kUnraised),
     constant("KIND_IMPORTED", Kind::kImported),
     constant("ROLE_ZYGOTE", Role::kZygote),
     constant("ROLE_CONTROLLER", Role::kController),

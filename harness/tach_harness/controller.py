@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest import unraisableexception
 
-from . import garbage, log_file, measured
+from . import garbage, log_file, measured, unraised
 from .link import Message, native, receive, send
 from .reports import PHASES, STATE, Categories, CrashReport, Muted, apply_extras, forget_superseded, has_own_categories
 from .worker import EXIT_INTERNAL, EXIT_INTERRUPT
@@ -248,6 +248,9 @@ def _replay_all(session: pytest.Session, plugin: TachPlugin) -> bool:
             break
         if message.kind == native.KIND_EXIT and message.b:
             plugin.interruption.take(message.strings)
+            continue
+        if message.kind == native.KIND_UNRAISED:
+            unraised.hear(session.config, message.strings[0])
             continue
         if stopped is not None:
             continue  # the supervisor has not heard yet; nothing after the stop is reported

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from os import EX_SOFTWARE, _exit, getpid, waitpid
 from typing import NamedTuple, NoReturn, Protocol
 
-from . import measured
+from . import measured, unraised
 from .link import native, send, tell_user, text
 from .options import Options
 from .process import flush_buffers, fork
@@ -146,6 +146,7 @@ class ForkEngine:
         if not native.is_producer():
             _exit(0)  # a process that a test forked came back into the harness
         gc.collect(1)
+        unraised.tell_left()
         measured.flush()
         if run_new_atexit_callbacks():
             measured.flush_at_exit()
@@ -342,6 +343,7 @@ class SnapshotEngine:
         if not native.is_producer():
             _exit(0)  # a process that a test forked came back into the harness
         gc.collect(1)
+        unraised.tell_left()
         measured.flush()
         callbacks = self._layers[-1]
         calls_back = callbacks.any_new()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.outcomes import Exit
 
-from . import controller, garbage, giving_up, layers, measured, modules, solo
+from . import controller, garbage, giving_up, layers, measured, modules, solo, unraised
 from .claims import Claims
 from .engine import run_new_atexit_callbacks
 from .link import Message, native, receive, send, text
@@ -202,6 +202,7 @@ class Server:
             self._unlock_basetemp()
         else:
             gc.collect(1)
+            unraised.tell_left()
             if run_new_atexit_callbacks():
                 measured.flush_at_exit()
             flush_buffers()

@@ -11,11 +11,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pickle import dumps, loads
 from typing import Any
 
 import pytest
 
 from . import garbage
+from .link import native, send
+from .reports import _can_travel
 
 # Since pytest 8.4 they wait in these; before, pytest's hooks hear of them only while a test runs.
 QUEUES = {"unraisableexception": "unraisable_exceptions", "threadexception": "thread_exceptions"}
@@ -35,6 +38,39 @@ class Retelling:
             hook(arguments)
 
 
+# What waits, by the name of its plugin: when a test is over this is what its garbage had to say.
+_waiting: dict[str, deque[Any]] = {}
+
+
+def tell_left() -> None:
+    """In a test's process, once its garbage is collected: pytest would find out when the session ends."""
+    for plugin, queue in _waiting.items():
+        if queue:
+            index = native.current_item()
+            content = dumps((plugin, [_travelling(entry) for entry in queue]))
+            queue.clear()
+            send(native.KIND_UNRAISED, 0 if index == native.NO_ITEM else index, strings=(content,))
+
+
+def _travelling(entry: Any) -> tuple[str, str, BaseException | None]:
+    """Message, message of the cause and cause; without the cause where its traceback would be lost, which the first has."""
+    if isinstance(entry, BaseException):
+        return f"{type(entry).__name__}: {entry}", "", None
+    cause = entry.exc_value
+    if cause is not None and (cause.__traceback__ is not None or not _can_travel(cause)):
+        cause = None
+    return str(entry.msg), str(entry.cause_msg), cause
+
+
+def hear(config: pytest.Config, pickled: bytes) -> None:
+    """In the controller: it waits there for the session's end."""
+    plugin, entries = loads(pickled)
+    module = import_module(f"_pytest.{plugin}")
+    meta = getattr(module, {"unraisableexception": "UnraisableMeta", "threadexception": "ThreadExceptionMeta"}[plugin])
+    for message, cause_message, cause in entries:
+        config.stash[getattr(module, QUEUES[plugin])].append(meta(message, cause_message, cause))
+
+
 class Unraised:
     """By the index of the item that comes next."""
 
@@ -50,7 +86,9 @@ class Unraised:
         self._config = config
         for plugin, name in QUEUES.items():
             with suppress(ImportError, AttributeError, KeyError):
-                self._queues.append(config.stash[getattr(import_module(f"_pytest.{plugin}"), name)])
+                queue = config.stash[getattr(import_module(f"_pytest.{plugin}"), name)]
+                self._queues.append(queue)
+                _waiting[plugin] = queue
 
     def take(self, index: int) -> None:
         """What waits is for that item."""
