@@ -355,3 +355,40 @@ def test_what_collection_could_not_raise_is_told_once_though_the_process_dies(pr
     )
     result = project.tach("--mode", "shared", "-W", "error")
     assert result.counts == ({"passed": 1, "error": 1, "crashed": 1} if QUEUES else {"passed": 2, "crashed": 1})
+
+
+@pytest.mark.skipif(not QUEUES, reason="before pytest 8.4 nobody looks for garbage at the session's end")
+@pytest.mark.parametrize("words", [(), ("-W", "error")])
+def test_what_a_tests_garbage_could_not_raise_is_there_when_the_session_ends(
+    project: Project, words: tuple[str, ...]
+) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import os
+        import pytest
+
+        class Node:
+            def __init__(self):
+                self.me = self
+                self.file = open(os.devnull)
+
+        class Broken:
+            def __init__(self): self.me = self
+            def __del__(self): raise ValueError("broken in its end")
+
+        def test_leaks(): Node()
+
+        @pytest.mark.parametrize("n", range(3))
+        def test_others(n): pass
+
+        def test_breaks(): Broken()
+        """,
+    )
+    expected = project.pytest(*words)
+    for workers in ("1", "2"):
+        result = project.tach("-n", workers, *words)
+        assert (result.code, result.counts) == (expected.code, expected.counts), f"{expected}\n{result}"
+        for said in ("broken in its end", "unclosed file"):
+            count = (expected.out + expected.err).count(said)
+            assert bool((result.out + result.err).count(said)) == bool(count), f"{expected}\n{result}"

@@ -289,3 +289,26 @@ TEST_CASE("what the guard found is remembered under its key, as long as its file
     CHECK(again.judgements("a.py")->key == "another");
     CHECK(again.judgements("a.py")->why.size() == 1);
 }
+
+TEST_CASE("what tests gather is remembered under its key, as long as their file is there") {
+    const Project project;
+    Memory memory = Memory::load(project.root());
+    memory.learn_gathering("a.py::test_it", {.reader = "fixture rows reads", .at_end = false}, "k");
+    memory.learn_gathering("a.py::test_end", {.reader = "conftest.py reads", .at_end = true}, "k");
+    memory.learn_gathering("gone.py::test_it", {.reader = "conftest.py reads", .at_end = true}, "k");
+    memory.save();
+
+    Memory again = Memory::load(project.root());
+    REQUIRE(again.gathering("a.py::test_it", "k") != nullptr);
+    CHECK(*again.gathering("a.py::test_it", "k") == Gathering{.reader = "fixture rows reads", .at_end = false});
+    REQUIRE(again.gathering("a.py::test_end", "k") != nullptr);
+    CHECK(again.gathering("a.py::test_end", "k")->at_end);
+    CHECK(again.gathering("a.py::test_it", "another") == nullptr);
+    CHECK(again.gathering("a.py::test_it", "") == nullptr);
+    CHECK(again.gathering("a.py::test_other", "k") == nullptr);
+    CHECK_FALSE(again.gatherings().contains("gone.py"));
+
+    again.learn_gathering("a.py::test_it", {.reader = "fixture rows reads", .at_end = false}, "another");
+    CHECK(again.gathering("a.py::test_end", "k") == nullptr);
+    CHECK(again.gathering("a.py::test_end", "another") == nullptr);
+}

@@ -390,6 +390,20 @@ TEST_CASE("when nothing runs any more, what never ran is skipped") {
     CHECK(order.complete());
 }
 
+TEST_CASE("an item that is run again holds back those after it until then") {
+    ReplayOrder order(3);
+    order.done(0);
+    order.done(1);
+    order.done(2);
+    order.again(1);
+    CHECK(order.advance() == 0U);
+    CHECK_FALSE(order.advance());
+    CHECK(order.waiting_for() == 1);
+    order.done(1);
+    CHECK(order.advance() == 1U);
+    CHECK(order.advance() == 2U);
+}
+
 TEST_CASE("a unit goes last as a whole, if one of its tests does") {
     std::vector<ScheduleItem> items = plain(6);
     items[0].unit = items[1].unit = items[2].unit = 1;
