@@ -448,7 +448,8 @@ TEST_CASE("attach refuses what is not a channel of this version") {
         const std::uint32_t good = shm::kSegmentVersion;
         const std::uint32_t bad = 99;
         std::memcpy(raw.data(), &bad, sizeof(bad));
-        CHECK(refuse(supervisor->share().value()) == "segment: version 99 where this tach speaks 1");
+        CHECK(refuse(supervisor->share().value()) ==
+              "segment: version 99 where this tach speaks " + std::to_string(shm::kSegmentVersion));
         std::memcpy(raw.data(), &good, sizeof(good));
         std::memcpy(raw.data() + 16, &bad, sizeof(bad));
         CHECK(refuse(supervisor->share().value()) == "segment: unexpected geometry");
