@@ -114,8 +114,8 @@ enum class Kind : std::uint16_t {
                     // was forked by the supervisor's wish
     kTerminal = 115,  // item or kNoItem, a: pid of who wants to read the terminal, b: 1 asks, 0 gives it back, t0: a
                       // positive number, by which it is answered in Orders (shm/segment.h)
-    kGathers = 116,  // item, a: base whose fixtures read it when they are finalised (kNoItem: read when the session
-                     // ends); [reader]: the item has changed what is read elsewhere, and is to be run there instead
+    kGathers = 116,   // item, a: base whose fixtures read it when they are finalised (kNoItem: read when the session
+                      // ends); [reader]: the item has changed what is read elsewhere, and is to be run there instead
     kUnraised = 117,  // item; [pickle]: what Python could not raise when it found the test's garbage, and pytest would
                       // have found when the session ends; the controller gets it before kEnd
 };

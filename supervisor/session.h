@@ -395,8 +395,8 @@ class Session {
     std::map<std::uint32_t, Forked> forked_;              // from the start
     std::map<std::uint32_t, std::string> judged_;         // in this run: what the guard found, see Judgement
     std::vector<std::uint32_t> shared_items_;  // known to be order-dependent, with what they need; not handed out yet
-    std::map<std::string, std::string> left_out_;        // modules that this run found not to be kept, and why
-    std::map<std::uint32_t, std::string> lost_;          // by item: why it was not isolated, one text for each cause
+    std::map<std::string, std::string> left_out_;         // modules that this run found not to be kept, and why
+    std::map<std::uint32_t, std::string> lost_;           // by item: why it was not isolated, one text for each cause
     std::map<std::uint32_t, Gathering> gatherers_;        // tests that change what is read after them: from this run
     std::map<std::uint32_t, Gathering> known_gatherers_;  // and from earlier ones
     std::string retreat_;  // why everything is begun anew in one process; empty: it is not
