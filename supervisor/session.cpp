@@ -36,7 +36,7 @@ constexpr std::uint32_t kFruitlessRestarts = 2;
 // the rest may need at most, and how many bases, controller and zygote there are beside workers: guesses.
 constexpr rlim_t kDescriptorsOfProcess = 10;
 constexpr rlim_t kOwnDescriptors = 32;
-constexpr rlim_t kFewestDescriptors = 48;
+constexpr rlim_t kFewestDescriptors = 64;
 constexpr rlim_t kProcessesBesideWorkers = 8;
 
 constexpr int kExitInterrupted = 2;

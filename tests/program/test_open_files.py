@@ -70,4 +70,4 @@ def test_a_limit_that_leaves_room_for_one_worker(project: Project) -> None:
 def test_a_limit_that_leaves_no_room(project: Project) -> None:
     done = run(project, 16, 16)
     assert done.returncode == 4
-    assert done.stderr == "tach: ulimit -Hn: no more than 16 files may be open, tach needs 48\n"
+    assert done.stderr == "tach: ulimit -Hn: no more than 16 files may be open, tach needs 64\n"

@@ -395,7 +395,7 @@ TEST_CASE("an item that is run again holds back those after it until then") {
     order.done(0);
     order.done(1);
     order.done(2);
-    order.again(1);
+    order.reopen(1);
     CHECK(order.advance() == 0U);
     CHECK_FALSE(order.advance());
     CHECK(order.waiting_for() == 1);
