@@ -375,7 +375,9 @@ void Session::worker_died(Process& ended, std::optional<int> status) {
             complete(item);  // it was through but for its layer's end
         }
     }
-    const std::uint32_t claimed = ended.peer.channel().record().item.load(std::memory_order_acquire);
+    std::uint32_t claimed = ended.peer.channel().record().item.load(std::memory_order_acquire);
+    // It was not heard any more since it was given up, and may have ended the test and begun others.
+    if (ended.doomed && is_in_a_test(ended)) claimed = *current_of(ended);
     const bool between_tests = claimed == shm::kNoItem;
     const bool has_ended = claimed < items_.size() && ended.run->contains(claimed) && items_[claimed].complete;
     const bool plausible = between_tests || has_ended || claimed == current_of(ended);

@@ -23,6 +23,8 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from .reach import file_of
+
 CONTAINERS = (
     dict,
     list,
@@ -89,7 +91,7 @@ class Access:
 
 
 def _project_file(module: Any) -> bool:
-    file = getattr(module, "__file__", None)
+    file = file_of(module)
     return bool(file) and not str(file).startswith(_installed_prefixes())
 
 

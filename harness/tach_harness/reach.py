@@ -49,12 +49,29 @@ _OURS = frozenset({"_pytest", "pytest", "pluggy", "tach_harness", "_tach"})
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 
 
+def namespace_of(module: Any) -> dict[str, Any] | None:
+    """What a module holds, looked at without running anything; None if it is none.
+
+    `sys.modules` may hold whatever a suite has put there, modules that are loaded when they are touched among it.
+    """
+    if not issubclass(type(module), ModuleType):
+        return None
+    found: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return found
+
+
+def file_of(module: Any) -> str | None:
+    """Where a module came from, found out likewise."""
+    file = (namespace_of(module) or {}).get("__file__")
+    return file if type(file) is str else None
+
+
 def is_suites(module: str, file: str | None = None) -> bool:
     """Whether a module, by its name, is neither Python's, nor pytest's, nor installed."""
     top = module.partition(".")[0]
     if top in _OURS or top in sys.stdlib_module_names:
         return False
-    file = file or getattr(sys.modules.get(module), "__file__", None)
+    file = file or file_of(sys.modules.get(module))
     if file is None:
         return module not in sys.modules  # a class of a module that pytest has imported without telling
     parts = file.split(os.sep)
@@ -82,13 +99,14 @@ def _slots(cls: type) -> tuple[Any, ...]:
 def plain_function(value: Any) -> FunctionType | None:
     """What is below decorators of Python's own, if it is code."""
     for _ in range(10):
-        if isinstance(value, FunctionType):
-            return value
-        if isinstance(value, MethodType | staticmethod | classmethod):
+        if issubclass(type(value), FunctionType):
+            function: FunctionType = value
+            return function
+        if issubclass(type(value), MethodType | staticmethod | classmethod):
             value = value.__func__
-        elif isinstance(value, property):
+        elif issubclass(type(value), property):
             value = value.fget
-        elif isinstance(value, functools.partial):
+        elif issubclass(type(value), functools.partial):
             value = value.func
         else:
             value = getattr(value, "__wrapped__", None)
@@ -133,7 +151,7 @@ class Reach:
             for value in (*(plain.__closure__ or ()), *(plain.__defaults__ or ())):
                 if is_followed:
                     self.value(value)
-                elif isinstance(value, CellType):
+                elif issubclass(type(value), CellType):
                     self._code_in(value)  # a library's decorator
             plain = plain_function(getattr(plain, "__wrapped__", None))
 
@@ -159,7 +177,7 @@ class Reach:
         if not self._follows(frame.f_globals.get("__name__", ""), frame.f_globals.get("__file__")):
             # pytest's own for xunit-style and unittest's methods of the suite, which it has at hand.
             for value in list(frame.f_locals.values()):
-                if isinstance(value, FunctionType | MethodType):
+                if issubclass(type(value), FunctionType | MethodType):
                     self.function(value)
             return
         self._globals[id(frame.f_globals)] = frame.f_globals
@@ -201,16 +219,16 @@ class Reach:
 
     def value(self, value: Any) -> None:
         """An object that is at hand."""
-        if isinstance(value, FunctionType | functools.partial):
+        if issubclass(type(value), FunctionType | functools.partial):
             self.function(value)
-        elif isinstance(value, type):
+        elif issubclass(type(value), type):
             self._class(value)
-        elif isinstance(value, ModuleType):
+        elif issubclass(type(value), ModuleType):
             self._module(value)
-        elif isinstance(value, GeneratorType):
+        elif issubclass(type(value), GeneratorType):
             self.generator(value)
         else:
-            if isinstance(value, CellType):
+            if issubclass(type(value), CellType):
                 self._code_in(value)
             self._values[id(value)] = value
 
@@ -225,17 +243,18 @@ class Reach:
     def _code_in(self, cell: CellType) -> None:
         with suppress(ValueError):  # it is empty
             content = cell.cell_contents
-            if isinstance(content, FunctionType | functools.partial | MethodType):
+            if issubclass(type(content), FunctionType | functools.partial | MethodType):
                 self.function(content)
-            elif isinstance(content, type):
+            elif issubclass(type(content), type):
                 self._class(content)
 
     def _follows(self, module: str, file: str | None = None) -> bool:
         return module.partition(".")[0] in self.packages or is_suites(module, file)
 
     def _module(self, module: ModuleType) -> None:
-        if self._follows(module.__name__, getattr(module, "__file__", None)):
-            self._globals[id(vars(module))] = vars(module)
+        namespace = namespace_of(module)
+        if namespace is not None and self._follows(str(namespace.get("__name__", "")), file_of(module)):
+            self._globals[id(namespace)] = namespace
 
     def _class(self, cls: type) -> None:
         if self._follows(cls.__module__):
@@ -287,11 +306,11 @@ class Reach:
             found = keys.setdefault(id(scope), (scope, set()))[1]
             for name in self.names & scope.keys():
                 value = scope[name]
-                if isinstance(value, FunctionType):
+                if issubclass(type(value), FunctionType):
                     self.function(value)
-                elif isinstance(value, type):
+                elif issubclass(type(value), type):
                     self._class(value)
-                elif isinstance(value, ModuleType):
+                elif issubclass(type(value), ModuleType):
                     self._module(value)
                 elif not name.startswith("__"):
                     found.add(name)

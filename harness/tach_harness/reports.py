@@ -453,8 +453,9 @@ class Reporter:
         if self.item is None:
             return
         session: Any = self.item.session  # Any: a string or a bool
-        if self._in_parts and not is_part and report.when == "call":
-            session.shouldfail = False
+        if self._in_parts and not is_part and report.when == "call" and session.shouldfail:
+            # Since pytest 8 a property, which warns of being taken back.
+            vars(session)["_shouldfail" if "_shouldfail" in vars(session) else "shouldfail"] = False
         if not report.failed or hasattr(report, "wasxfail"):
             return
         native.count_failure()

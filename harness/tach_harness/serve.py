@@ -57,7 +57,7 @@ class Server:
             self.plugin.unraised.take(0)
             know_capture_files(self.session.config)
             self.plan.claims = Claims(self.plan)
-            self.plugin.watch.find_end_readers()
+            self.plugin.watch.look_for_end_readers()
             self._files = OpenFiles()
             measured.begin(self.session.config.pluginmanager)
             signal.signal(signal.SIGINT, self._remember_sigint())

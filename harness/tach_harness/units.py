@@ -170,7 +170,8 @@ class Unit:
         if self._session._setupstate.stack and worker.pop_is_due(following) and not worker.interrupted:
             worker.pop_layer(index, following)
         if verdict.finished:
-            worker.send_done(index, native.MODE_SHARED if was_shared else self._engine.mode, verdict)
+            apart = native.MODE_FORK if index in worker.forked else self._engine.mode
+            worker.send_done(index, native.MODE_SHARED if was_shared else apart, verdict)
         return advance
 
     # --- the others ---------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from .link import native
-from .reach import Reach, Root, is_suites
+from .link import native, send, text
+from .reach import Reach, Root, file_of, is_suites, namespace_of
 
 SESSION_END_HOOKS = ("pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure")
 # What these gather is either reports, which the controller replays, or of one test's extent.
@@ -130,6 +130,14 @@ class Watch:
         file = getattr(plugin, "__file__", None)
         return any(d in known or (file and str(root / d) == str(file)) for d in self._rewindable)
 
+    def look_for_end_readers(self) -> None:
+        """find_end_readers(), where looking at a suite's objects may run code of the suite: that costs no run."""
+        try:
+            self.find_end_readers()
+        except Exception as error:
+            line = f"tach: what tests gather for the session's end is not watched: {error!r}\n"
+            send(native.KIND_OUTPUT, a=native.STAGE_PROGRESS, strings=(text(line),))
+
     def find_end_readers(self) -> None:
         """Once, before anything is forked."""
         config = self._session.config
@@ -153,8 +161,8 @@ class Watch:
             ].function(function)
         for module in _modules_with_exit_callbacks():
             reach = Reach()
-            for value in list(vars(module).values()):
-                is_own = isinstance(value, FunctionType) and value.__module__ == module.__name__
+            for value in list((namespace_of(module) or {}).values()):
+                is_own = type(value) is FunctionType and value.__module__ == module.__name__
                 if is_own and not value.__name__.startswith(("test", "pytest_")):
                     reach.function(value)
             readers[id(module)] = (f"{module.__name__} may read in a callback at exit", reach)
@@ -260,10 +268,11 @@ def _modules_with_exit_callbacks() -> list[ModuleType]:
     atexit = sys.modules["atexit"]
     found = []
     for name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType) or not getattr(module, "__file__", None) or not is_suites(name):
+        namespace = namespace_of(module)
+        if namespace is None or type(name) is not str or not file_of(module) or not is_suites(name):
             continue
-        values = list(vars(module).values())
-        own = [v for v in values if isinstance(v, FunctionType) and v.__module__ == name]
+        values = list(namespace.values())
+        own = [v for v in values if type(v) is FunctionType and v.__module__ == name]
         if any(v is atexit or v is atexit.register for v in values) or any(
             "atexit" in f.__code__.co_names for f in own
         ):
