@@ -19,6 +19,7 @@ from .first_test import hold_timers
 from .link import tell_user
 from .plan import Plan
 from .process import open_hidden
+from .unseen import unseen
 
 # Longer than what most sets of tests that share a fixture take, and bearable where the holder waits for us; a guess.
 PATIENCE_S = 30.0
@@ -46,6 +47,7 @@ class Claims:
         finally:
             self._planned = frozenset()
 
+    @unseen
     def _execute(self, definition: Any, index: int, request: Any) -> Any:
         __tracebackhide__ = True
         if _is_set_up(definition) or definition in self._planned:

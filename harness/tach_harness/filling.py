@@ -20,6 +20,7 @@ from .first_test import Point, Unwinding, tearing_down
 from .layers import warnings_of
 from .plan import fixture_closure, is_wide
 from .reports import FILL_EXTRAS, FILL_SECONDS
+from .unseen import unseen
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -45,6 +46,20 @@ class FilledSections:
                     sections[index] = (when, key, content + sections[later][2])
                     del sections[later]
                     break
+
+
+@contextlib.contextmanager
+def joining_sections(item: pytest.Item) -> Iterator[None]:
+    """While a test runs; where nothing was left for it there is no plugin, whose frames a failure's text would show."""
+    if not item._report_sections:
+        yield
+        return
+    manager, plugin = item.config.pluginmanager, FilledSections()
+    manager.register(plugin)
+    try:
+        yield
+    finally:
+        manager.unregister(plugin)
 
 
 class FilledLog:
@@ -83,6 +98,7 @@ def _stopping_at(narrow: Any) -> Iterator[None]:
     original = FixtureDef.execute
     running = 0  # functions of fixtures, and hooks around them, that have begun and not ended
 
+    @unseen
     def execute(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         nonlocal running
@@ -185,6 +201,7 @@ def failing_as_filled(item: pytest.Item) -> Iterator[None]:
         yield
         return
 
+    @unseen
     def setup(target: pytest.Item) -> None:
         __tracebackhide__ = True
         raise failure.with_traceback(failure.__traceback__)

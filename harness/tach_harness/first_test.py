@@ -22,6 +22,7 @@ from _pytest.outcomes import Exit, OutcomeException
 from . import layers
 from .link import native
 from .plan import fixture_closure, is_plain_wide, scope_node
+from .unseen import unseen
 
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
@@ -40,6 +41,7 @@ def _calling_before(narrow: Callable[[Any], bool], reached: Callable[[], None]) 
     original = FixtureDef.execute
     running = 0  # functions of fixtures, and hooks around them, that have begun and not ended
 
+    @unseen
     def execute(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
         nonlocal running
@@ -111,6 +113,7 @@ class Point:
         finally:
             vars(self._state).pop("setup", None)
 
+    @unseen
     def _setup(self, item: pytest.Item) -> None:
         __tracebackhide__ = True
         del self._state.setup  # a plugin may run the test more than once: its wide fixtures are there then
@@ -210,6 +213,7 @@ def tearing_down(session: pytest.Session, keeps: Callable[[Any], Any]) -> Iterat
     """
     state: Any = session._setupstate  # Any: a method of this one object is replaced
 
+    @unseen
     def teardown_exact(nextitem: Any) -> None:
         __tracebackhide__ = True
         type(state).teardown_exact(state, keeps(nextitem))

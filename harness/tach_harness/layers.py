@@ -22,6 +22,7 @@ from . import measured
 from .link import native
 from .process import CAPTURE_FILE
 from .reports import Reporter
+from .unseen import unseen
 
 
 def _is_builtin(plugin: Any) -> bool:
@@ -59,6 +60,7 @@ class Finaliser:
         item.stash[caplog_records_key] = {}
         hook = _builtin_hook(item, "pytest_runtest_teardown")
 
+        @unseen
         def teardown() -> None:
             __tracebackhide__ = True  # a failure's text must be pytest's
             hook(item=item, nextitem=nextitem)

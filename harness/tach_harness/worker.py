@@ -20,7 +20,7 @@ from _pytest.outcomes import Exit
 from . import garbage, layers, measured, rerun
 from .debugger import terminal
 from .engine import Engine, ForkEngine, SnapshotEngine, Steps, Verdict, die_of_exception
-from .filling import FilledLog, FilledSections, failing_as_filled, fill_session
+from .filling import FilledLog, failing_as_filled, fill_session, joining_sections
 from .first_test import Unwinding
 from .imports import Imports
 from .interruption import describe
@@ -123,12 +123,7 @@ class Worker:
         plugin.sink.holding = True
         self._sigint: Any = plugin.suite_sigint
         manager = session.config.pluginmanager
-        plugins = (
-            ("tach-reporter", self.reporter),
-            ("tach-filled-sections", FilledSections()),
-            ("tach-filled-log", FilledLog()),
-        )
-        for name, ours in plugins:
+        for name, ours in (("tach-reporter", self.reporter), ("tach-filled-log", FilledLog())):
             if manager.has_plugin(name):
                 manager.unregister(name=name)  # inherited from a base
             manager.register(ours, name)
@@ -563,7 +558,7 @@ class Worker:
         signal.signal(signal.SIGINT, self._sigint)
         give_recursion_room()
         try:
-            with failing_as_filled(item):
+            with failing_as_filled(item), joining_sections(item):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         except BaseException as error:
             return self._protocol_failed(index, error)
