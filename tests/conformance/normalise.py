@@ -18,7 +18,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\[Previous line repeated \d+ more times\]"), "[Previous line repeated N more times]"),
     # Frames of the runner itself in a native traceback, and where pytest 9 draws the letters of failed subtests: while it
     # captures, so that they end up in the test's own output.
-    (re.compile(r'(?m)^  File "[^"\n]*/(?:_pytest|pluggy|tach_harness)/[^\n]*\n(?:    [^\n]*\n)*'), ""),
+    (re.compile(r'(?m)^  File "(?:<tach>|[^"\n]*/(?:_pytest|pluggy|tach_harness)/)[^\n]*\n(?:    [^\n]*\n)*'), ""),
     (re.compile(r"(?m)^u+$"), ""),
     (re.compile(r"\bThread-\d+\b"), "Thread-N"),
     (re.compile(r"\bTask-\d+\b"), "Task-N"),
