@@ -1,6 +1,5 @@
 #include "supervisor/line_printer.h"
 
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -9,6 +8,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <utility>
+
+#include "supervisor/standard_streams.h"
 
 namespace tach::supervisor {
 
@@ -19,22 +20,6 @@ constexpr std::string_view kErase = "\r\x1b[K";
 
 // What terminals without a size are assumed to have, since the VT100.
 constexpr unsigned kDefaultWidth = 80;
-
-bool write_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-        if (written >= 0) {
-            bytes.remove_prefix(static_cast<std::size_t>(written));
-        } else if (errno == EAGAIN) {
-            // The terminal is shared with whoever made it non-blocking.
-            pollfd writable{.fd = fd, .events = POLLOUT, .revents = 0};
-            ::poll(&writable, 1, -1);
-        } else if (errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
-}
 
 unsigned window_width(int fd) {
     winsize size{};

@@ -26,19 +26,24 @@ void hold_standard_streams() {
     if (is_closed(STDERR_FILENO)) static_cast<void>(::open("/dev/null", O_WRONLY));
 }
 
-base::Result<void> write_stdout(std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
+bool write_all(int fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(fd, bytes.data(), bytes.size());
         if (written >= 0) {
-            text.remove_prefix(static_cast<std::size_t>(written));
+            bytes.remove_prefix(static_cast<std::size_t>(written));
         } else if (errno == EAGAIN) {
-            pollfd writable{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+            // The terminal is shared with whoever made it non-blocking.
+            pollfd writable{.fd = fd, .events = POLLOUT, .revents = 0};
             ::poll(&writable, 1, -1);
         } else if (errno != EINTR) {
-            return printed(errno);
+            return false;
         }
     }
-    return {};
+    return true;
+}
+
+base::Result<void> write_stdout(std::string_view text) {
+    return printed(write_all(STDOUT_FILENO, text) ? 0 : errno);
 }
 
 base::Result<void> printed(int error) {

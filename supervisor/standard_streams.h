@@ -13,6 +13,9 @@ namespace tach::supervisor {
 // what is printed. Reading from and writing to them goes on to fail, but for stderr, which then leads nowhere.
 void hold_standard_streams();
 
+// All of it, also to what somebody else has made non-blocking. False, with errno, if that is impossible.
+[[nodiscard]] bool write_all(int fd, std::string_view bytes);
+
 // All of it. That the reader has gone on purpose (`| head`) is no error.
 [[nodiscard]] base::Result<void> write_stdout(std::string_view text);
 
